@@ -1,0 +1,26 @@
+//! paidan (派单): which department should handle a citizen's appeal, and how likely that is to be disputed.
+//!
+//! One way through the house. An appeal goes
+//!
+//! ```text
+//! text → tokens → queue → encoder → heads → calibration → decision → reply
+//! ```
+//!
+//! and the rooms stand in that order:
+//!
+//! - [`text`] parses an appeal at the door, masks personal data, cleans and tokenizes it;
+//! - [`model`] reads a model folder and runs the encoder with its two heads;
+//! - [`routing`] turns what the model says into a [`routing::Decision`]. Read `routing/router.rs` first;
+//! - [`evaluation`] measures decisions against what was decided in the end;
+//! - `server` (feature `server`) puts the router behind gRPC: bounded queue, batcher, drain.
+//!
+//! `text`, `model`, `routing` and `evaluation` are pure: they know no runtime, no network, no database and no clock. A test
+//! guards that. The training crate uses them without the server; the two meet here and in the model folder, nowhere else.
+
+pub mod evaluation;
+pub mod model;
+pub mod routing;
+pub mod text;
+
+#[cfg(feature = "server")]
+pub mod server;

@@ -1,0 +1,79 @@
+//! What the router answers: never a bare label, always how sure it is, what it rests on and whether a person should look.
+
+use std::sync::Arc;
+
+use crate::model::Department;
+use crate::text::Reading;
+
+/// A department with its calibrated probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedDepartment {
+    /// Which.
+    pub department: Arc<Department>,
+    /// In [0, 1]; over all departments they sum to one.
+    pub probability: f32,
+}
+
+/// Why an answer should be seen by a person before it goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReviewReason {
+    /// The lead's probability is below the threshold.
+    LowConfidence,
+    /// The second department is nearly as likely as the lead.
+    CloseSecond,
+    /// The order is liable to be disputed.
+    HighDisputeRisk,
+    /// Too few words to tell.
+    TooShort,
+    /// The appeal was longer than the model reads.
+    Truncated,
+    /// Nothing like it stood in the training orders.
+    UnlikeTraining,
+}
+
+/// A part of the appeal that moved the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// First character in the appeal's text as the caller sent it (Unicode scalar values).
+    pub start: u32,
+    /// One past the last character.
+    pub end: u32,
+    /// How far the lead's logit falls when the encoder's last layer may not look at this span. Positive: it spoke for the lead.
+    pub weight: f32,
+}
+
+/// What the router says of one appeal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Every department the model knows, most likely first.
+    pub departments: Vec<RankedDepartment>,
+    /// Calibrated probability that this appeal's dispatch is disputed at all; `None` if the model was never taught disputes.
+    pub dispute_risk: Option<f32>,
+    /// Calibrated probability that a dispatch to the proposed departments comes back; `None` if none was proposed.
+    pub proposed_dispatch_risk: Option<f32>,
+    /// Why a person should look; empty if the answer may go out alone.
+    pub review_reasons: Vec<ReviewReason>,
+    /// Spans of the appeal, strongest first.
+    pub evidence: Vec<Evidence>,
+    /// Tokens that the model read.
+    pub tokens_read: usize,
+    /// Tokens that the appeal had.
+    pub tokens_given: usize,
+    /// Whole, or head and tail.
+    pub reading: Reading,
+    /// The normalised [CLS] row, `hidden_size` long: what precedents are searched by.
+    pub embedding: Vec<f32>,
+}
+
+impl Decision {
+    /// The most likely department. A model has at least two, so there always is one.
+    pub fn lead(&self) -> &RankedDepartment {
+        &self.departments[0]
+    }
+
+    /// True if a person should look before it goes out.
+    pub fn needs_review(&self) -> bool {
+        !self.review_reasons.is_empty()
+    }
+}

@@ -1,0 +1,1 @@
+//! Personal data is masked before anything else sees the text.
