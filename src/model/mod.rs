@@ -1,7 +1,25 @@
-//! The model: its folder, its encoder, its heads, its calibration.
+//! The model: its folder, its encoder, its heads, its calibration. In reading order: [`Artifacts`] (the folder),
+//! [`Batch`], [`Bert`], [`Classifier`] (the heads on it), [`Calibration`].
 
 mod artifacts;
+mod batch;
+mod bert;
+pub mod calibration;
+mod config;
 mod departments;
+mod heads;
+mod layers;
+mod manifest;
+pub mod ops;
+mod weights;
 
-pub use artifacts::{ArtifactsError, ModelInfo};
+pub use artifacts::{Artifacts, ArtifactsError, ModelInfo, file};
+pub use batch::Batch;
+pub use bert::{Bert, Look};
+pub use calibration::Calibration;
+pub use config::BertConfig;
 pub use departments::Department;
+pub use heads::{Classifier, HeadOutput};
+pub use layers::StepDropout;
+pub use manifest::{DataRecord, FileRecord, Manifest, sha256_hex};
+pub use weights::{CENTRES, WeightsError};

@@ -1,0 +1,161 @@
+//! Calibration: from logits to probabilities that mean what they say. Fitted on validation data by the training crate, kept in
+//! `calibration.json`, read here.
+//!
+//! The answer to text alone and the answer that also knew the operator's category are two different predictions, sure of
+//! themselves to a different degree, so each has its own numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// `calibration.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// When nothing but the text was given.
+    pub text_only: Scales,
+    /// When the operator's category or type was given too.
+    pub with_category: Scales,
+    /// When a person should look.
+    pub review: ReviewThresholds,
+}
+
+/// The numbers for one kind of input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scales {
+    /// Department logits are divided by it (temperature scaling, Guo et al. 2017). Positive.
+    pub temperature: f32,
+    /// How the witnesses of a dispute are weighed.
+    pub dispute: DisputeWeights,
+    /// How the probability of a proposed department tells whether the dispatch to it comes back.
+    pub proposal: ProposalWeights,
+}
+
+/// A logistic model over what the encoder says of an appeal: `bias + head * logit + entropy * H(p)`.
+/// With `entropy` 0 it is temperature scaling (and a shift) of the dispute head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisputeWeights {
+    /// Log-odds when everything else is zero.
+    pub bias: f32,
+    /// Per unit of the dispute head's logit.
+    pub head: f32,
+    /// Per nat of entropy of the calibrated department probabilities.
+    pub entropy: f32,
+}
+
+/// A logistic model over the proposed departments' probability: `bias + surprise * -ln(p)`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposalWeights {
+    /// Log-odds for a proposal that the model is certain of.
+    pub bias: f32,
+    /// Per nat of surprise.
+    pub surprise: f32,
+}
+
+/// Below or above these a person should look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewThresholds {
+    /// Least probability of the lead.
+    pub confidence: f32,
+    /// Least distance between the two most likely departments.
+    pub margin: f32,
+    /// Most dispute risk.
+    pub dispute_risk: f32,
+    /// Least number of the text's own tokens.
+    pub text_tokens: usize,
+    /// Least cosine of the embedding to the nearest department's centre.
+    pub familiarity: f32,
+}
+
+impl Default for Calibration {
+    /// For a model that was never calibrated: its numbers as they are, and a cautious review.
+    fn default() -> Self {
+        let scales = Scales {
+            temperature: 1.0,
+            dispute: DisputeWeights { bias: 0.0, head: 1.0, entropy: 0.0 },
+            proposal: ProposalWeights { bias: -4.0, surprise: 1.0 },
+        };
+        let review =
+            ReviewThresholds { confidence: 0.7, margin: 0.2, dispute_risk: 0.15, text_tokens: 5, familiarity: -1.0 };
+        Self { text_only: scales.clone(), with_category: scales, review }
+    }
+}
+
+impl Calibration {
+    /// Refuses numbers that would give no probabilities.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, scales) in [("text_only", &self.text_only), ("with_category", &self.with_category)] {
+            if !(scales.temperature.is_finite() && scales.temperature > 0.0) {
+                return Err(format!("{name}.temperature must be above 0, not {}", scales.temperature));
+            }
+            let weights = [
+                scales.dispute.bias,
+                scales.dispute.head,
+                scales.dispute.entropy,
+                scales.proposal.bias,
+                scales.proposal.surprise,
+            ];
+            if weights.iter().any(|weight| !weight.is_finite()) {
+                return Err(format!("{name} holds a weight that is no number"));
+            }
+        }
+        let review = &self.review;
+        let within = [("confidence", review.confidence), ("margin", review.margin), ("dispute_risk", review.dispute_risk)];
+        match within.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            Some((name, value)) => Err(format!("review.{name} must be between 0 and 1, not {value}")),
+            None if !(-1.0..=1.0).contains(&review.familiarity) => {
+                Err(format!("review.familiarity must be between -1 and 1, not {}", review.familiarity))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Scales {
+    /// Department probabilities: softmax of the logits divided by the temperature. They sum to one.
+    pub fn department_probabilities(&self, logits: &[f32]) -> Vec<f32> {
+        softmax(logits, self.temperature)
+    }
+
+    /// Probability that the dispatch of this appeal is disputed, from the dispute head's logit and the calibrated department
+    /// probabilities.
+    pub fn dispute_risk(&self, dispute_logit: f32, department_probabilities: &[f32]) -> f32 {
+        let weights = &self.dispute;
+        sigmoid(weights.bias + weights.head * dispute_logit + weights.entropy * entropy(department_probabilities))
+    }
+
+    /// Probability that a dispatch to departments which are together this probable comes back.
+    pub fn proposal_risk(&self, probability: f32) -> f32 {
+        sigmoid(self.proposal.bias + self.proposal.surprise * surprise(probability))
+    }
+}
+
+/// Softmax of `logits / temperature`, stable for any finite logits.
+pub fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f32> = logits.iter().map(|logit| ((logit - highest) / temperature).exp()).collect();
+    let total: f32 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
+}
+
+/// 1 / (1 + e^-x), without overflow on either side.
+pub fn sigmoid(x: f32) -> f32 {
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        let e = x.exp();
+        e / (1.0 + e)
+    }
+}
+
+/// Entropy in nats.
+pub fn entropy(probabilities: &[f32]) -> f32 {
+    -probabilities.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f32>()
+}
+
+/// -ln p, at most 14 nats: a probability of zero is a rounding, not a certainty.
+pub fn surprise(probability: f32) -> f32 {
+    -probability.max(1e-6).ln()
+}

@@ -1,0 +1,56 @@
+//! `manifest.json`: what a model folder consists of, from what it was made and how good it was when it left the workshop.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Written by `paidan-train` as the last file of a folder: a folder without it was not finished, or came from elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of this file's layout; 1.
+    pub format: u32,
+    /// Name of the model: what it routes for.
+    pub name: String,
+    /// Names this very set of weights; unique among all that the data team ever released.
+    pub version: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Each file but this one.
+    pub files: BTreeMap<String, FileRecord>,
+    /// What it was trained on.
+    pub data: DataRecord,
+    /// Commit of the program that trained it, with `-dirty` if the tree had changes; empty if unknown.
+    pub git_commit: String,
+    /// The whole training configuration.
+    pub configuration: serde_json::Value,
+    /// Measured on validation data: name -> value.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// One file of the folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// In hexadecimal.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// The data behind a model: hashes, no text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataRecord {
+    /// Training orders used.
+    pub training_orders: usize,
+    /// sha-256 of the training file.
+    pub training_sha256: String,
+    /// Validation orders used.
+    pub validation_orders: usize,
+    /// sha-256 of the validation file.
+    pub validation_sha256: String,
+}
+
+/// sha-256 in hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
