@@ -26,7 +26,12 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> Result<f32> {
 }
 
 /// Values and all gradients of both agree.
-fn assert_same(name: &str, inputs: &[&Var], fused: impl Fn() -> Result<Tensor>, plain: impl Fn() -> Result<Tensor>) -> Result<()> {
+fn assert_same(
+    name: &str,
+    inputs: &[&Var],
+    fused: impl Fn() -> Result<Tensor>,
+    plain: impl Fn() -> Result<Tensor>,
+) -> Result<()> {
     let (ours, theirs) = (fused()?, plain()?);
     let difference = largest_difference(&ours, &theirs)?;
     assert!(difference < 2e-5, "{name}: values differ by {difference}");
@@ -55,7 +60,11 @@ fn assert_finite_differences(name: &str, input: &Var, value: impl Fn() -> Result
         };
         let slope = ((probe(1.0)? - probe(-1.0)?) / (2.0 * f64::from(step))) as f32;
         input.set(&original)?;
-        assert!((slope - gradient[at]).abs() < 2e-2 * slope.abs().max(1.0), "{name}[{at}]: slope {slope}, gradient {}", gradient[at]);
+        assert!(
+            (slope - gradient[at]).abs() < 2e-2 * slope.abs().max(1.0),
+            "{name}[{at}]: slope {slope}, gradient {}",
+            gradient[at]
+        );
     }
     Ok(())
 }
@@ -78,7 +87,12 @@ fn layer_norm_agrees_with_the_plain_graph_and_with_finite_differences() -> Resul
     let rng = &mut StdRng::seed_from_u64(2);
     for (rows, width) in [(1, 16), (77, 512), (9, 24)] {
         let (x, w, b) = (random(rng, rows, width)?, random_vector(rng, width)?, random_vector(rng, width)?);
-        assert_same("layer norm", &[&x, &w, &b], || ops::layer_norm(&x, &w, &b, 1e-12), || plain::layer_norm(&x, &w, &b, 1e-12))?;
+        assert_same(
+            "layer norm",
+            &[&x, &w, &b],
+            || ops::layer_norm(&x, &w, &b, 1e-12),
+            || plain::layer_norm(&x, &w, &b, 1e-12),
+        )?;
         for input in [&x, &w, &b] {
             assert_finite_differences("layer norm", input, || ops::layer_norm(&x, &w, &b, 1e-12))?;
         }

@@ -266,7 +266,8 @@ impl Reader<'_> {
             let path = self.folder.join(file::DEPARTMENTS);
             return Err(ArtifactsError::LabelCount { path, labels: departments.len(), rows });
         }
-        if let Some((department, label)) = departments.iter().zip(&labels).find(|(department, label)| department.id != **label) {
+        if let Some((department, label)) = departments.iter().zip(&labels).find(|(department, label)| department.id != **label)
+        {
             let reason = format!("department \"{}\" stands where config.json has \"{label}\"", department.id);
             return Err(self.malformed(file::DEPARTMENTS, reason));
         }

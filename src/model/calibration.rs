@@ -77,8 +77,7 @@ impl Default for Calibration {
             dispute: DisputeWeights { bias: 0.0, head: 1.0, entropy: 0.0 },
             proposal: ProposalWeights { bias: -4.0, surprise: 1.0 },
         };
-        let review =
-            ReviewThresholds { confidence: 0.7, margin: 0.2, dispute_risk: 0.15, text_tokens: 5, familiarity: -1.0 };
+        let review = ReviewThresholds { confidence: 0.7, margin: 0.2, dispute_risk: 0.15, text_tokens: 5, familiarity: -1.0 };
         Self { text_only: scales.clone(), with_category: scales, review }
     }
 }

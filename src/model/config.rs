@@ -98,7 +98,10 @@ impl BertConfig {
             return Err(format!("position_embedding_type must be \"absolute\", not \"{}\"", self.position_embedding_type));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(format!("hidden_size {} is not a multiple of num_attention_heads {}", self.hidden_size, self.num_attention_heads));
+            return Err(format!(
+                "hidden_size {} is not a multiple of num_attention_heads {}",
+                self.hidden_size, self.num_attention_heads
+            ));
         }
         let size = self.hidden_size / self.num_attention_heads;
         if !size.is_multiple_of(16) {

@@ -92,7 +92,13 @@ impl Layer {
 
     /// `x` [tokens, hidden] to the layer's result for the rows of `queries`: all of them if it is `None`.
     /// `shape` tells which queries belong to which tokens.
-    pub fn forward(&self, x: &Tensor, queries: Option<&Tensor>, shape: &Arc<AttentionShape>, dropout: Option<&StepDropout>) -> Result<Tensor> {
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        queries: Option<&Tensor>,
+        shape: &Arc<AttentionShape>,
+        dropout: Option<&StepDropout>,
+    ) -> Result<Tensor> {
         let hidden_dropout = dropout.map(|dropout| &dropout.hidden);
         let asking = match queries {
             Some(rows) => x.index_select(rows, 0)?,

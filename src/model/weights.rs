@@ -74,7 +74,8 @@ pub fn read(bytes: &[u8]) -> Result<HashMap<String, Tensor>, WeightsError> {
         let candle = |error: candle_core::Error| WeightsError::Candle { name: name.clone(), reason: error.to_string() };
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu).map_err(candle)?;
         let tensor = tensor.to_dtype(DType::F32).map_err(candle)?;
-        let finite = tensor.flatten_all().and_then(|flat| flat.sum_all()).and_then(|sum| sum.to_scalar::<f32>()).map_err(candle)?;
+        let finite =
+            tensor.flatten_all().and_then(|flat| flat.sum_all()).and_then(|sum| sum.to_scalar::<f32>()).map_err(candle)?;
         if !finite.is_finite() {
             return Err(WeightsError::NotFinite { name });
         }

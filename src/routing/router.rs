@@ -2,16 +2,25 @@
 //! model on another, over many appeals at once.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::Decision;
-use crate::model::{ArtifactsError, Department, ModelInfo};
-use crate::text::{Appeal, AppealError, Encoding};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+
+use super::evidence::{self, Clause};
+use super::review;
+use super::sentence::second_sentence;
+use super::{Decision, RankedDepartment};
+use crate::model::{Artifacts, ArtifactsError, Batch, CENTRES, Calibration, Classifier, Department, Look, ModelInfo};
+use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
 
 /// An appeal ready for the encoder: cleaned, tokenized, its proposed departments found among the model's.
 #[derive(Debug, Clone)]
 pub struct PreparedAppeal {
     /// Token ids and their places in the text.
     pub encoding: Encoding,
+    /// Parts of the text whose weight in the answer is asked.
+    pub clauses: Vec<Clause>,
     /// Rows of the department head that the dispatcher proposed.
     pub proposed: Vec<usize>,
     /// Whether the operator's category or type goes in as the second sentence.
@@ -36,16 +45,50 @@ pub enum RouteError {
     Model(String),
 }
 
+impl From<candle_core::Error> for RouteError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Model(error.to_string())
+    }
+}
+
 /// Routes appeals with one model. Cheap to share by `Arc`; never changes after it was opened.
 pub struct Router {
     info: ModelInfo,
+    tokenizer: AppealTokenizer,
+    classifier: Classifier,
+    calibration: Calibration,
+    /// Mean embedding of each department's training orders; empty if the model has none.
+    centres: Vec<Vec<f32>>,
 }
 
 impl Router {
     /// Opens a model folder: checks every file's checksum, shape and label map before it answers.
     pub fn open(folder: &Path) -> Result<Self, ArtifactsError> {
-        let _ = folder;
-        Err(ArtifactsError::MissingFile { folder: folder.to_owned(), file: "config.json".to_owned() })
+        Self::from_artifacts(Artifacts::open(folder)?)
+    }
+
+    /// A router over a folder that was read already.
+    pub fn from_artifacts(artifacts: Artifacts) -> Result<Self, ArtifactsError> {
+        if artifacts.departments.len() < 2 {
+            return Err(ArtifactsError::NoDepartmentHead { folder: artifacts.folder });
+        }
+        let malformed = |file: &str, reason: String| ArtifactsError::Malformed { path: artifacts.folder.join(file), reason };
+        let tokenizer = AppealTokenizer::from_bytes(&artifacts.tokenizer)
+            .map_err(|error| malformed(crate::model::file::TOKENIZER, error.to_string()))?;
+        if tokenizer.vocab_size() > artifacts.config.vocab_size {
+            let reason =
+                format!("{} words, but the model has {} embeddings", tokenizer.vocab_size(), artifacts.config.vocab_size);
+            return Err(malformed(crate::model::file::TOKENIZER, reason));
+        }
+        let (info, with_dispute) = (artifacts.info(), artifacts.has_dispute_head());
+        let weights = |error: candle_core::Error| malformed(crate::model::file::WEIGHTS, error.to_string());
+        let centres = match artifacts.tensors.get(CENTRES) {
+            Some(centres) => centres.to_vec2().map_err(weights)?,
+            None => Vec::new(),
+        };
+        let vb = VarBuilder::from_tensors(artifacts.tensors.clone(), DType::F32, &Device::Cpu);
+        let classifier = Classifier::load(&artifacts.config, info.departments.len(), with_dispute, vb).map_err(weights)?;
+        Ok(Self { info, tokenizer, classifier, calibration: artifacts.calibration, centres })
     }
 
     /// What is loaded: version, departments, limits, measured quality.
@@ -54,21 +97,113 @@ impl Router {
     }
 
     /// Finds a department by id or name.
-    pub fn department(&self, id_or_name: &str) -> Option<&Department> {
-        let _ = id_or_name;
-        None
+    pub fn department(&self, id_or_name: &str) -> Option<&Arc<Department>> {
+        self.info.departments.get(self.department_row(id_or_name)?)
     }
 
-    /// Cleans and tokenizes. Errs only for what the caller sent: an unknown proposed department, a text with nothing to read.
+    /// Its row in the department head.
+    pub fn department_row(&self, id_or_name: &str) -> Option<usize> {
+        self.info.departments.iter().position(|department| department.id == id_or_name || department.name == id_or_name)
+    }
+
+    /// Cleans and tokenizes. Errs only for what the caller sent: a proposed department that the model does not know.
     pub fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError> {
-        let _ = appeal;
-        Err(RouteError::Model("not written yet".to_owned()))
+        let fields = appeal.fields();
+        let mut proposed = Vec::with_capacity(fields.proposed_departments.len());
+        for name in &fields.proposed_departments {
+            match self.department_row(name) {
+                Some(row) if proposed.contains(&row) => {}
+                Some(row) => proposed.push(row),
+                None => return Err(review::unknown_department(name, &self.info.departments).into()),
+            }
+        }
+        let text = clean(&fields.text);
+        let second = second_sentence(&fields.category, &fields.appeal_type);
+        let encoding = self
+            .tokenizer
+            .encode(&text, second.as_deref(), self.info.max_tokens)
+            .map_err(|error| RouteError::Model(error.to_string()))?;
+        let clauses = evidence::clauses(&fields.text, &encoding);
+        Ok(PreparedAppeal { encoding, clauses, proposed, with_category: second.is_some() })
     }
 
     /// Runs the encoder once over the batch: one decision for each, in order. The answer for an appeal does not depend on what
     /// else is in the batch.
     pub fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
-        let _ = batch;
-        Err(RouteError::Model("not written yet".to_owned()))
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sequences = batch.iter().map(|appeal| (&appeal.encoding.ids[..], &appeal.encoding.type_ids[..]));
+        let tokens = Batch::new(sequences, &Device::Cpu)?;
+        let mut looks = Vec::new();
+        for (sequence, appeal) in batch.iter().enumerate() {
+            looks.push(Look { sequence, hidden: 0..0 });
+            looks.extend(appeal.clauses.iter().map(|clause| Look { sequence, hidden: clause.tokens.clone() }));
+        }
+        let output = self.classifier.forward(&tokens, &looks, None)?;
+        let logits = output.department_logits.to_vec2::<f32>()?;
+        let dispute = output.dispute_logits.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
+        let embeddings = output.embeddings.to_vec2::<f32>()?;
+        let mut decisions = Vec::with_capacity(batch.len());
+        let mut row = 0;
+        for appeal in batch {
+            let rows = row..row + 1 + appeal.clauses.len();
+            let raw = RawAnswer {
+                logits: &logits[row],
+                without_clause: &logits[rows.start + 1..rows.end],
+                dispute_logit: dispute.as_ref().map(|logits| logits[row]),
+                embedding: &embeddings[row],
+            };
+            decisions.push(self.decide(appeal, &raw)?);
+            row = rows.end;
+        }
+        Ok(decisions)
     }
+
+    /// From logits to a decision: calibrate, rank, weigh the evidence, say what a person should look at.
+    fn decide(&self, appeal: &PreparedAppeal, raw: &RawAnswer<'_>) -> Result<Decision, RouteError> {
+        if raw.logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(RouteError::Model("the encoder gave values that are no numbers".to_owned()));
+        }
+        let scales = if appeal.with_category { &self.calibration.with_category } else { &self.calibration.text_only };
+        let probabilities = scales.department_probabilities(raw.logits);
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
+        let departments: Vec<RankedDepartment> = order
+            .iter()
+            .map(|row| RankedDepartment { department: self.info.departments[*row].clone(), probability: probabilities[*row] })
+            .collect();
+        let proposed_dispatch_risk = (!appeal.proposed.is_empty())
+            .then(|| scales.proposal_risk(appeal.proposed.iter().map(|row| probabilities[*row]).sum()));
+        let mut decision = Decision {
+            departments,
+            dispute_risk: raw.dispute_logit.map(|logit| scales.dispute_risk(logit, &probabilities)),
+            proposed_dispatch_risk,
+            review_reasons: Vec::new(),
+            evidence: evidence::weigh(&appeal.clauses, order[0], raw.logits, raw.without_clause),
+            tokens_read: appeal.encoding.ids.len(),
+            tokens_given: appeal.encoding.tokens_given,
+            reading: appeal.encoding.reading,
+            embedding: raw.embedding.to_vec(),
+        };
+        let text_tokens = appeal.encoding.spans.iter().flatten().count();
+        let familiarity = self.familiarity(raw.embedding);
+        decision.review_reasons = review::reasons(&decision, text_tokens, familiarity, &self.calibration.review);
+        Ok(decision)
+    }
+
+    /// Cosine of an embedding to the nearest department's centre; `None` if the model has no centres.
+    fn familiarity(&self, embedding: &[f32]) -> Option<f32> {
+        let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
+        self.centres.iter().map(cosine).max_by(f32::total_cmp)
+    }
+}
+
+/// What the heads said of one appeal.
+struct RawAnswer<'a> {
+    logits: &'a [f32],
+    /// For each clause the department logits when the last layer may not look at it.
+    without_clause: &'a [Vec<f32>],
+    dispute_logit: Option<f32>,
+    embedding: &'a [f32],
 }

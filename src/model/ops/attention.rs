@@ -32,10 +32,7 @@ pub struct AttentionShape {
 impl AttentionShape {
     /// Queries and keys of one sequence.
     fn sequence(&self, index: usize) -> (Range<usize>, Range<usize>) {
-        (
-            self.query_offsets[index]..self.query_offsets[index + 1],
-            self.key_offsets[index]..self.key_offsets[index + 1],
-        )
+        (self.query_offsets[index]..self.query_offsets[index + 1], self.key_offsets[index]..self.key_offsets[index + 1])
     }
 
     /// Number of sequences.
@@ -248,7 +245,15 @@ impl Attention {
                 let transposed = Scratch::zeroed(&mut scratch.transposed, head.keys * rows);
                 transpose(scores_grad, padded, rows, head.keys, rows, transposed);
                 let queries_view = View { values: head.q, stride: width };
-                product(head.keys, rows, size, View { values: transposed, stride: rows }, queries_view, &mut grad_k[h * size..], width);
+                product(
+                    head.keys,
+                    rows,
+                    size,
+                    View { values: transposed, stride: rows },
+                    queries_view,
+                    &mut grad_k[h * size..],
+                    width,
+                );
             }
         });
     }

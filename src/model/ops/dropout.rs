@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::vector::dispatch;
 use super::values;
+use super::vector::dispatch;
 
 const BLOCK: usize = 16_384;
 

@@ -48,14 +48,16 @@ impl CustomOp1 for Gelu {
         let mut grad_x = vec![0f32; x.elem_count()];
         with_values(x, |x| {
             with_values(grad, |grad| {
-                grad_x.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(|((grad_x, x), grad)| {
-                    dispatch(|| {
-                        for ((grad_x, &x), &grad) in grad_x.iter_mut().zip(x).zip(grad) {
-                            let slope = (x * DENSITY_AT_ZERO).mul_add(exp(-0.5 * x * x), normal_cdf(x));
-                            *grad_x = grad * slope;
-                        }
-                    });
-                });
+                grad_x.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(
+                    |((grad_x, x), grad)| {
+                        dispatch(|| {
+                            for ((grad_x, &x), &grad) in grad_x.iter_mut().zip(x).zip(grad) {
+                                let slope = (x * DENSITY_AT_ZERO).mul_add(exp(-0.5 * x * x), normal_cdf(x));
+                                *grad_x = grad * slope;
+                            }
+                        });
+                    },
+                );
             })
         })??;
         Ok(Some(Tensor::from_vec(grad_x, x.shape(), x.device())?))

@@ -32,7 +32,9 @@ fn fused(x: &Tensor) -> bool {
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("the fused operations need contiguous tensors, got {:?} with strides {:?}", layout.shape(), layout.stride()),
+        None => {
+            bail!("the fused operations need contiguous tensors, got {:?} with strides {:?}", layout.shape(), layout.stride())
+        }
     }
 }
 
