@@ -1,0 +1,125 @@
+//! A past work order as hotlines export it: one JSON object a line. Training and replay read the same rows by the same rules.
+
+use serde::Deserialize;
+
+use crate::text::{Appeal, AppealFields};
+
+/// Longest line that is read, in bytes: 20,000 characters with their notes fit many times over.
+pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// A row that can be used: its appeal was parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkOrder {
+    /// The hotline's number of the order.
+    pub order_id: String,
+    /// What the citizen asked, with category and type where the row has them; nothing is proposed.
+    pub appeal: Appeal,
+    /// Department that finally handled it, if known.
+    pub department: Option<String>,
+    /// Whether another department than the one first asked handled it; `None` if unknown.
+    pub rerouted: Option<bool>,
+    /// Departments that the operator's instruction named.
+    pub instructed: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    order_id: Option<OneOrMany>,
+    appeal: Option<String>,
+    content: Option<String>,
+    department: Option<String>,
+    category: Option<OneOrMany>,
+    appeal_type: Option<String>,
+    district: Option<String>,
+    channel: Option<String>,
+    rerouted: Option<bool>,
+    instructed: Option<OneOrMany>,
+}
+
+/// Exporters write a list, one string with slashes, or a number for an id.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<String>),
+    One(String),
+    Number(serde_json::Number),
+}
+
+impl OneOrMany {
+    fn list(self) -> Vec<String> {
+        match self {
+            Self::Many(parts) => parts,
+            Self::One(path) => path.split(['/', '>', '|']).map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect(),
+            Self::Number(number) => vec![number.to_string()],
+        }
+    }
+}
+
+impl WorkOrder {
+    /// Parses one line. The error says what is wrong with the row, never what the citizen wrote.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        if line.len() > MAX_LINE_BYTES {
+            return Err(format!("line has {} bytes, at most {MAX_LINE_BYTES} are read", line.len()));
+        }
+        let line = std::str::from_utf8(line).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to() + 1))?;
+        // Only the kind of the fault: serde's own text may quote the row.
+        let row: Row = serde_json::from_str(line).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => format!("a field has the wrong type (column {})", error.column()),
+            serde_json::error::Category::Eof => "the JSON object is cut off".to_owned(),
+            _ => format!("not a JSON object (column {})", error.column()),
+        })?;
+        let order_id = row.order_id.map(|id| id.list().join("/")).filter(|id| !id.is_empty()).ok_or("order_id is missing")?;
+        let text = row.appeal.filter(|text| !text.trim().is_empty()).or(row.content).ok_or("neither appeal nor content is there")?;
+        let fields = AppealFields {
+            text,
+            category: row.category.map(OneOrMany::list).unwrap_or_default(),
+            appeal_type: row.appeal_type.unwrap_or_default(),
+            district: row.district.unwrap_or_default(),
+            channel: row.channel.unwrap_or_default(),
+            ..AppealFields::default()
+        };
+        let appeal = Appeal::parse(fields).map_err(|error| error.to_string())?;
+        Ok(Self {
+            order_id,
+            appeal,
+            department: row.department.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
+            rerouted: row.rerouted,
+            instructed: row.instructed.map(OneOrMany::list).unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_row_and_a_bare_one_are_read() -> Result<(), String> {
+        let full = WorkOrder::parse(
+            r#"{"order_id": "A1", "appeal": "路灯坏了", "content": "市民反映路灯坏了", "department": "城管", "category": "市政/路灯",
+                "appeal_type": null, "rerouted": true, "instructed": ["供电"], "handling_note": "x"}"#.as_bytes(),
+        )?;
+        assert_eq!(full.appeal.fields().category, ["市政", "路灯"]);
+        assert_eq!((full.department.as_deref(), full.rerouted), (Some("城管"), Some(true)));
+        let bare = WorkOrder::parse(r#"{"order_id": 17, "content": "路灯坏了"}"#.as_bytes())?;
+        assert_eq!((bare.order_id.as_str(), bare.appeal.fields().text.as_str()), ("17", "路灯坏了"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_bad_row_is_named_without_quoting_it() {
+        for (line, reason) in [
+            (&b"{\"order_id\": \"A1\", \"appeal\": \"\xff\"}"[..], "not UTF-8"),
+            (b"{\"order_id\": \"A1\"", "cut off"),
+            (b"[1, 2]", "wrong type"),
+            (b"secret words", "not a JSON object"),
+            (b"{\"appeal\": \"secret words\"}", "order_id is missing"),
+            (b"{\"order_id\": \"A1\"}", "neither appeal nor content"),
+            (b"{\"order_id\": \"A1\", \"appeal\": \"secret words\", \"rerouted\": \"secret\"}", "wrong type"),
+        ] {
+            let error = WorkOrder::parse(line).expect_err("a bad row");
+            assert!(error.contains(reason), "{error:?} does not say {reason:?}");
+            assert!(!error.contains("secret"), "{error:?} quotes the row");
+        }
+    }
+}
