@@ -1,0 +1,168 @@
+//! Labelled orders from files: good rows kept, bad rows named by file and line.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use paidan::evaluation::{MAX_LINE_BYTES, WorkOrder};
+use paidan::model::Department;
+use sha2::{Digest, Sha256};
+
+/// A file of orders, read.
+pub struct Orders {
+    /// Where they came from.
+    pub path: PathBuf,
+    /// Rows that can be used; each has a department.
+    pub orders: Vec<WorkOrder>,
+    /// Rows that cannot.
+    pub faults: Vec<Fault>,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A row that was left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Orders {
+    /// Reads a file of JSON lines.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = std::fs::File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
+        let mut reader = BufReader::new(file);
+        let mut hash = Sha256::new();
+        let (mut orders, mut faults) = (Vec::new(), Vec::new());
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut bytes = Vec::new();
+        for line in 1.. {
+            bytes.clear();
+            let read = reader.read_until(b'\n', &mut bytes).with_context(|| format!("{}:{line}: cannot be read", path.display()))?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&bytes);
+            let row = bytes.trim_ascii();
+            if row.is_empty() {
+                continue;
+            }
+            let order = WorkOrder::parse(row).and_then(|order| match (&order.department, seen.get(&order.order_id)) {
+                (None, _) => Err("department is missing: nothing to learn from".to_owned()),
+                (_, Some(before)) => Err(format!("order_id stands in line {before} already")),
+                _ => Ok(order),
+            });
+            match order {
+                Ok(order) => {
+                    seen.insert(order.order_id.clone(), line);
+                    orders.push(order);
+                }
+                Err(reason) => faults.push(Fault { line, reason }),
+            }
+            if bytes.capacity() > 4 * MAX_LINE_BYTES {
+                bytes = Vec::new();
+            }
+        }
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { path: path.to_owned(), orders, faults, sha256 })
+    }
+
+    /// Says which rows were left out, the first twenty by name.
+    pub fn report_faults(&self) {
+        for fault in self.faults.iter().take(20) {
+            crate::say(&format!("{}:{}: {}; row left out", self.path.display(), fault.line, fault.reason));
+        }
+        if self.faults.len() > 20 {
+            crate::say(&format!("{}: {} more rows left out", self.path.display(), self.faults.len() - 20));
+        }
+    }
+}
+
+/// The departments to tell apart, most frequent first, and what is odd about the data.
+pub struct Labels {
+    /// In the order of the department head's rows.
+    pub departments: Vec<Department>,
+    rows: HashMap<String, usize>,
+}
+
+impl Labels {
+    /// Collects the labels of the training orders.
+    pub fn collect(training: &Orders) -> Result<Self> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for order in &training.orders {
+            *counts.entry(order.department.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        if counts.len() < 2 {
+            bail!(
+                "{}: {} good rows name {} department(s); at least two are needed to learn the difference",
+                training.path.display(),
+                training.orders.len(),
+                counts.len()
+            );
+        }
+        let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        let departments: Vec<Department> = counts
+            .into_iter()
+            .map(|(name, count)| Department { id: name.to_owned(), name: name.to_owned(), training_orders: count })
+            .collect();
+        let rows = departments.iter().enumerate().map(|(row, department)| (department.id.clone(), row)).collect();
+        Ok(Self { departments, rows })
+    }
+
+    /// Row of a department; `None` if no training order has it.
+    pub fn row(&self, department: &str) -> Option<usize> {
+        self.rows.get(department).copied()
+    }
+
+    /// Rows of the departments with at least `min_orders` training orders.
+    pub fn frequent(&self, min_orders: usize) -> Vec<usize> {
+        (0..self.departments.len()).filter(|row| self.departments[*row].training_orders >= min_orders).collect()
+    }
+
+    /// Says what a data team should know before it waits for hours.
+    pub fn report(&self, training: &Orders, validation: &Orders, min_orders: usize) {
+        let known = |orders: &Orders, value: bool| orders.orders.iter().filter(|order| order.rerouted == Some(value)).count();
+        crate::say(&format!(
+            "{} training orders of {} departments, {} validation orders",
+            training.orders.len(),
+            self.departments.len(),
+            validation.orders.len()
+        ));
+        let rare: Vec<&str> = self.departments.iter().filter(|d| d.training_orders < min_orders).map(|d| d.id.as_str()).collect();
+        if !rare.is_empty() {
+            crate::say(&format!("fewer than {min_orders} training orders, will hardly be learnt: {}", rare.join(", ")));
+        }
+        let mut unknown: Vec<&str> =
+            validation.orders.iter().filter_map(|order| order.department.as_deref()).filter(|name| self.row(name).is_none()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if !unknown.is_empty() {
+            crate::say(&format!("in the validation orders only, each counts as wrong: {}", unknown.join(", ")));
+        }
+        let absent: Vec<&str> = self
+            .departments
+            .iter()
+            .map(|department| department.id.as_str())
+            .filter(|id| !validation.orders.iter().any(|order| order.department.as_deref() == Some(id)))
+            .collect();
+        if !absent.is_empty() {
+            crate::say(&format!("no validation order, so nothing will be measured for: {}", absent.join(", ")));
+        }
+        let (disputed, quiet) = (known(training, true), known(training, false));
+        match (disputed, quiet) {
+            (0, 0) => crate::say("no training order says whether it was rerouted: the model will have no dispute head"),
+            (0, _) | (_, 0) => crate::say("all training orders say the same of rerouted: the model will have no dispute head"),
+            _ => crate::say(&format!("{disputed} training orders were disputed, {quiet} were not")),
+        }
+    }
+
+    /// True if there is something to learn about disputes.
+    pub fn has_disputes(training: &Orders) -> bool {
+        let says = |value| training.orders.iter().any(|order| order.rerouted == Some(value));
+        says(true) && says(false)
+    }
+}
