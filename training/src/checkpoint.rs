@@ -1,0 +1,186 @@
+//! Checkpoints: a run that is killed at any moment goes on from the last one, to the same weights as an unbroken run.
+//!
+//! A checkpoint is written beside the old one, flushed to disk, and then takes its place by a rename: whatever happens, one
+//! whole checkpoint is there.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::config::TrainConfig;
+use crate::model::Trainee;
+use crate::optimizer::{AdamW, Moments};
+
+/// Where a run is, beside its tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The configuration; a run cannot go on with another.
+    pub config: TrainConfig,
+    /// sha-256 of training file, validation file and the base model's weights; a run cannot go on with others.
+    pub inputs: [String; 3],
+    /// Steps done in all.
+    pub step: usize,
+    /// Epoch that the next step belongs to, from 0.
+    pub epoch: usize,
+    /// Steps done in that epoch.
+    pub step_in_epoch: usize,
+    /// Sum of the losses in that epoch.
+    pub epoch_loss: f64,
+    /// One entry for each epoch done.
+    pub history: Vec<EpochRecord>,
+    /// Loss of each step, for the report's curve.
+    pub losses: Vec<f32>,
+}
+
+/// What an epoch came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Mean loss of its steps.
+    pub training_loss: f64,
+    /// What epochs are compared by: the mean of accuracy and macro-F1, of text alone and with category.
+    pub score: f64,
+    /// Validation accuracy of text alone, frequent departments.
+    pub accuracy: f64,
+    /// Its macro-F1.
+    pub macro_f1: f64,
+    /// Accuracy with category and type.
+    pub accuracy_with_category: f64,
+    /// Its macro-F1.
+    pub macro_f1_with_category: f64,
+    /// Of the dispute head alone.
+    pub dispute_auc: Option<f64>,
+}
+
+impl Progress {
+    /// The best epoch so far: the first of equals.
+    pub fn best_epoch(&self) -> Option<usize> {
+        let better = |best: usize, i: usize| if self.history[i].score > self.history[best].score { i } else { best };
+        (0..self.history.len()).reduce(better)
+    }
+}
+
+/// The folder of a run: `checkpoint/` and `best.safetensors`.
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+const STATE: &str = "state.safetensors";
+const PROGRESS: &str = "progress.json";
+
+impl RunFolder {
+    /// Under the output folder.
+    pub fn create(out: &Path) -> Result<Self> {
+        let root = out.join("run");
+        std::fs::create_dir_all(&root).with_context(|| format!("{}: cannot be created", root.display()))?;
+        Ok(Self { root })
+    }
+
+    /// Removes what an earlier run left.
+    pub fn clear(&self) -> Result<()> {
+        for name in ["checkpoint", "checkpoint.old", "checkpoint.new"] {
+            let path = self.root.join(name);
+            if path.exists() {
+                std::fs::remove_dir_all(&path).with_context(|| format!("{}: cannot be removed", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True if a whole checkpoint is there.
+    pub fn has_checkpoint(&self) -> bool {
+        self.current().is_some()
+    }
+
+    /// `checkpoint`, or `checkpoint.old` if a kill came between the two renames.
+    fn current(&self) -> Option<PathBuf> {
+        ["checkpoint", "checkpoint.old"].map(|name| self.root.join(name)).into_iter().find(|path| path.join(PROGRESS).is_file())
+    }
+
+    /// Writes a checkpoint. `progress.json` is its last file.
+    pub fn save(&self, trainee: &Trainee, adamw: &AdamW, progress: &Progress) -> Result<()> {
+        let (new, current, old) =
+            (self.root.join("checkpoint.new"), self.root.join("checkpoint"), self.root.join("checkpoint.old"));
+        if new.exists() {
+            std::fs::remove_dir_all(&new)?;
+        }
+        std::fs::create_dir_all(&new)?;
+        let mut tensors: HashMap<String, Tensor> = HashMap::new();
+        for (name, variable) in &trainee.variables {
+            tensors.insert(name.clone(), variable.as_tensor().clone());
+        }
+        for (name, moments) in &adamw.moments {
+            let length = moments.first.len();
+            tensors.insert(format!("adam.first.{name}"), Tensor::from_slice(&moments.first, length, &Device::Cpu)?);
+            tensors.insert(format!("adam.second.{name}"), Tensor::from_slice(&moments.second, length, &Device::Cpu)?);
+        }
+        write_tensors(&tensors, &new.join(STATE))?;
+        write_flushed(&new.join(PROGRESS), &serde_json::to_vec_pretty(progress)?)?;
+        if old.exists() {
+            std::fs::remove_dir_all(&old)?;
+        }
+        if current.exists() {
+            std::fs::rename(&current, &old)?;
+        }
+        std::fs::rename(&new, &current)?;
+        File::open(&self.root)?.sync_all()?;
+        if old.exists() {
+            std::fs::remove_dir_all(&old)?;
+        }
+        Ok(())
+    }
+
+    /// Restores variables and moments, and tells where the run was.
+    pub fn load(&self, trainee: &Trainee, adamw: &mut AdamW) -> Result<Progress> {
+        let folder = self.current().with_context(|| format!("{}: no checkpoint to resume from", self.root.display()))?;
+        let progress: Progress = serde_json::from_slice(&std::fs::read(folder.join(PROGRESS))?)
+            .with_context(|| format!("{}: not a checkpoint of this program", folder.display()))?;
+        let mut tensors = candle_core::safetensors::load(folder.join(STATE), &Device::Cpu)
+            .with_context(|| format!("{}: the checkpoint is damaged; start again without --resume", folder.display()))?;
+        for (name, moments) in &mut adamw.moments {
+            let mut take = |part: &str| -> Result<Vec<f32>> {
+                let tensor = tensors.remove(&format!("adam.{part}.{name}")).with_context(|| format!("no moments of {name}"))?;
+                ensure!(tensor.elem_count() == moments.first.len(), "the moments of {name} are of another size");
+                Ok(tensor.flatten_all()?.to_vec1()?)
+            };
+            let (first, second) = (take("first")?, take("second")?);
+            *moments = Moments { first, second };
+        }
+        adamw.steps = progress.step;
+        trainee.restore(&tensors)?;
+        Ok(progress)
+    }
+
+    /// Keeps the variables as the best so far.
+    pub fn save_best(&self, trainee: &Trainee) -> Result<()> {
+        let temporary = self.root.join("best.new");
+        write_tensors(&trainee.snapshot()?, &temporary)?;
+        std::fs::rename(&temporary, self.root.join("best.safetensors"))?;
+        Ok(())
+    }
+
+    /// The best variables.
+    pub fn load_best(&self) -> Result<HashMap<String, Tensor>> {
+        let path = self.root.join("best.safetensors");
+        candle_core::safetensors::load(&path, &Device::Cpu).with_context(|| format!("{}: cannot be read", path.display()))
+    }
+}
+
+/// Writes a file and waits until it is on disk.
+pub fn write_flushed(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let named = || format!("{}: cannot be written", path.display());
+    let mut file = File::create(path).with_context(named)?;
+    file.write_all(bytes).with_context(named)?;
+    file.sync_all().with_context(named)
+}
+
+/// Writes tensors and waits until they are on disk.
+pub fn write_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<()> {
+    candle_core::safetensors::save(tensors, path).with_context(|| format!("{}: cannot be written", path.display()))?;
+    File::open(path)?.sync_all()?;
+    Ok(())
+}

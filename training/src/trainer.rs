@@ -1,0 +1,224 @@
+//! The training loop: steps, validation after each epoch, early stop, the best kept, checkpoints on the way.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use candle_core::Tensor;
+use paidan::model::{Artifacts, BertConfig, Look, StepDropout, ops::Dropout};
+use paidan::text::AppealTokenizer;
+
+use crate::checkpoint::{EpochRecord, Progress, RunFolder};
+use crate::config::TrainConfig;
+use crate::dataset::{Labels, Orders};
+use crate::examples::{EncodedExample, Example, InputKind, StepBatch, epoch_batches};
+use crate::loss::{department_loss, dispute_loss};
+use crate::model::{Trainee, rule};
+use crate::optimizer::AdamW;
+use crate::progress::Bar;
+use crate::validate::{answer, measure};
+
+/// What a run is made of.
+pub struct Trainer<'a> {
+    /// The configuration.
+    pub config: &'a TrainConfig,
+    /// The base model.
+    pub base: &'a Artifacts,
+    /// Departments.
+    pub labels: &'a Labels,
+    /// Orders to learn from.
+    pub training: &'a [Example],
+    /// Orders to judge by.
+    pub validation: &'a [Example],
+    /// The base model's tokenizer.
+    pub tokenizer: &'a AppealTokenizer,
+    /// Whether disputes are learnt.
+    pub has_dispute_head: bool,
+    /// sha-256 of training file, validation file and base weights.
+    pub inputs: [String; 3],
+}
+
+impl<'a> Trainer<'a> {
+    /// The hashes that tie a checkpoint to its inputs.
+    pub fn inputs(training: &Orders, validation: &Orders, base: &Artifacts) -> [String; 3] {
+        [training.sha256.clone(), validation.sha256.clone(), base.weights_sha256.clone()]
+    }
+
+    /// The encoder's configuration with the run's dropout.
+    fn bert_config(&self) -> BertConfig {
+        let mut config = self.base.config.clone();
+        config.hidden_dropout_prob = self.config.dropout;
+        config.attention_probs_dropout_prob = self.config.dropout;
+        config
+    }
+
+    /// A fresh model to train, or to restore a checkpoint into.
+    pub fn trainee(&self) -> Result<Trainee> {
+        Trainee::fresh(self.base, &self.bert_config(), self.labels.departments.len(), self.has_dispute_head, self.config.seed)
+    }
+
+    /// Trains to the end; afterwards the best epoch's variables lie in the run folder.
+    pub fn run(&self, out: &Path, resume: bool) -> Result<Progress> {
+        let folder = RunFolder::create(out)?;
+        let trainee = self.trainee()?;
+        let mut adamw = AdamW::new(&trainee.variables, self.config.weight_decay, self.config.max_gradient_norm);
+        let mut progress = if resume && folder.has_checkpoint() {
+            self.resume(&folder, &trainee, &mut adamw)?
+        } else {
+            if resume {
+                crate::say("no checkpoint yet: starting from the beginning");
+            }
+            folder.clear()?;
+            self.beginning()
+        };
+        while progress.epoch < self.config.epochs {
+            let patience_over = progress.best_epoch().is_some_and(|best| progress.history.len() - 1 - best >= self.config.patience);
+            if patience_over {
+                crate::say(&format!("no better epoch in {}: stopping early", self.config.patience));
+                break;
+            }
+            self.epoch(&folder, &trainee, &mut adamw, &mut progress)?;
+        }
+        progress.best_epoch().context("no epoch was trained; set epochs to at least 1")?;
+        Ok(progress)
+    }
+
+    fn beginning(&self) -> Progress {
+        Progress {
+            config: self.config.clone(),
+            inputs: self.inputs.clone(),
+            step: 0,
+            epoch: 0,
+            step_in_epoch: 0,
+            epoch_loss: 0.0,
+            history: Vec::new(),
+            losses: Vec::new(),
+        }
+    }
+
+    fn resume(&self, folder: &RunFolder, trainee: &Trainee, adamw: &mut AdamW) -> Result<Progress> {
+        let progress = folder.load(trainee, adamw)?;
+        if progress.config != *self.config {
+            bail!("the checkpoint was trained with another configuration; use the same or start again without --resume");
+        }
+        for (i, name) in ["training file", "validation file", "base model"].iter().enumerate() {
+            if progress.inputs[i] != self.inputs[i] {
+                bail!("the checkpoint was trained with another {name}; use the same or start again without --resume");
+            }
+        }
+        crate::say(&format!("resuming at epoch {}, step {}", progress.epoch + 1, progress.step_in_epoch + 1));
+        Ok(progress)
+    }
+
+    fn epoch(&self, folder: &RunFolder, trainee: &Trainee, adamw: &mut AdamW, progress: &mut Progress) -> Result<()> {
+        let batches = epoch_batches(self.training, self.tokenizer, self.config, progress.epoch)?;
+        let total_steps = batches.len() * self.config.epochs;
+        let bar = Bar::steps(&format!("epoch {}/{}", progress.epoch + 1, self.config.epochs), batches.len());
+        bar.at(progress.step_in_epoch);
+        let skipped = progress.step_in_epoch;
+        for batch in &batches[skipped.min(batches.len())..] {
+            let (loss, norm) = self.step(trainee, adamw, batch, progress.step, total_steps)?;
+            progress.step += 1;
+            progress.step_in_epoch += 1;
+            progress.epoch_loss += f64::from(loss);
+            progress.losses.push(loss);
+            bar.step(&format!("loss {:.4} norm {norm:.2}", progress.epoch_loss / progress.step_in_epoch as f64));
+            if progress.step_in_epoch.is_multiple_of(self.config.checkpoint_steps) && progress.step_in_epoch < batches.len() {
+                folder.save(trainee, adamw, progress)?;
+            }
+        }
+        bar.finish();
+        let started = Instant::now();
+        let record = self.validate(trainee, progress.epoch_loss / progress.step_in_epoch.max(1) as f64)?;
+        crate::say(&format!(
+            "epoch {}: loss {:.4}; text alone accuracy {:.4} macro-F1 {:.4}; with category {:.4} {:.4}; dispute AUC {}; validated in {:.0} s",
+            progress.epoch + 1,
+            record.training_loss,
+            record.accuracy,
+            record.macro_f1,
+            record.accuracy_with_category,
+            record.macro_f1_with_category,
+            record.dispute_auc.map_or("-".to_owned(), |auc| format!("{auc:.3}")),
+            started.elapsed().as_secs_f64(),
+        ));
+        progress.history.push(record);
+        progress.epoch += 1;
+        progress.step_in_epoch = 0;
+        progress.epoch_loss = 0.0;
+        if progress.best_epoch() == Some(progress.epoch - 1) {
+            folder.save_best(trainee)?;
+        }
+        folder.save(trainee, adamw, progress)
+    }
+
+    /// One step: forward, backward, update. Returns the loss and the gradient's norm.
+    fn step(&self, trainee: &Trainee, adamw: &mut AdamW, batch: &[EncodedExample], step: usize, total: usize) -> Result<(f32, f64)> {
+        let batch = StepBatch::new(batch)?;
+        let loss = self.loss(trainee, &batch, step)?;
+        let value = loss.to_scalar::<f32>()?;
+        let gradients = loss.backward()?;
+        let rate = self.config.learning_rate * schedule(step, total, self.config.warmup);
+        let norm = adamw.step(&trainee.variables, &gradients, rate, |name| rule(name, self.config.head_factor))?;
+        Ok((value, norm))
+    }
+
+    /// The loss of one step, with the dropout masks of step number `step`.
+    pub fn loss(&self, trainee: &Trainee, batch: &StepBatch, step: usize) -> Result<Tensor> {
+        let looks: Vec<Look> = (0..batch.tokens.sequences()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
+        let seed = self.config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(step as u64);
+        let dropout = StepDropout {
+            hidden: Dropout::new(self.config.dropout, seed),
+            attention: Dropout::new(self.config.dropout, !seed),
+        };
+        let output = trainee.classifier.forward(&batch.tokens, &looks, Some(&dropout))?;
+        let loss = department_loss(&output.department_logits, &batch.departments, self.config.label_smoothing)?;
+        match &output.dispute_logits {
+            Some(logits) => {
+                let dispute = dispute_loss(logits, &batch.disputed, &batch.known)?;
+                Ok((loss + (dispute * self.config.dispute_weight)?)?)
+            }
+            None => Ok(loss),
+        }
+    }
+
+    fn validate(&self, trainee: &Trainee, training_loss: f64) -> Result<EpochRecord> {
+        let figures = |kind| -> Result<_> {
+            let answers = answer(&trainee.classifier, self.validation, self.tokenizer, kind, self.base.config.max_position_embeddings)?;
+            Ok(measure(&answers, self.validation, &self.labels.departments, self.config.min_orders))
+        };
+        let (text, category) = (figures(InputKind::TextOnly)?, figures(InputKind::WithCategory)?);
+        let value = |measure: Option<f64>| measure.unwrap_or_default();
+        let (accuracy, macro_f1) = (value(text.frequent.accuracy), value(text.frequent.macro_f1));
+        let (with_accuracy, with_f1) = (value(category.frequent.accuracy), value(category.frequent.macro_f1));
+        Ok(EpochRecord {
+            training_loss,
+            score: (accuracy + macro_f1 + with_accuracy + with_f1) / 4.0,
+            accuracy,
+            macro_f1,
+            accuracy_with_category: with_accuracy,
+            macro_f1_with_category: with_f1,
+            dispute_auc: text.dispute_auc,
+        })
+    }
+}
+
+/// Share of the highest learning rate at a step: a linear rise in the first `warmup` of all steps, then a linear fall to 0.
+fn schedule(step: usize, total: usize, warmup: f64) -> f64 {
+    let (step, total) = (step as f64 + 1.0, total.max(1) as f64);
+    let rise = (total * warmup).max(1.0);
+    if step <= rise { step / rise } else { ((total - step) / (total - rise).max(1.0)).max(0.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::schedule;
+
+    #[test]
+    fn the_learning_rate_rises_and_falls_in_straight_lines() {
+        assert!((schedule(0, 100, 0.1) - 0.1).abs() < 1e-9);
+        assert!((schedule(9, 100, 0.1) - 1.0).abs() < 1e-9);
+        assert!((schedule(54, 100, 0.1) - 0.5).abs() < 1e-9);
+        assert!(schedule(99, 100, 0.1).abs() < 1e-9);
+        assert!((schedule(0, 100, 0.0) - 1.0).abs() < 1e-9);
+    }
+}

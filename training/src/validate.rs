@@ -1,0 +1,100 @@
+//! Validation: what the model says of orders that it did not learn from.
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use paidan::evaluation::{DepartmentMeasures, DepartmentScores, RiskScores, Truth};
+use paidan::model::calibration::softmax;
+use paidan::model::{Batch, Classifier, Department, Look};
+use paidan::text::{AppealTokenizer, Encoding};
+
+use crate::examples::{Example, InputKind, encode_all};
+
+/// Tokens in one forward pass.
+const PASS_TOKENS: usize = 4096;
+
+/// Raw answers to a list of examples, in their order.
+pub struct Answers {
+    /// [orders][departments].
+    pub department_logits: Vec<Vec<f32>>,
+    /// [orders]; empty if there is no dispute head.
+    pub dispute_logits: Vec<f32>,
+    /// [orders][hidden].
+    pub embeddings: Vec<Vec<f32>>,
+    /// Tokens of the text itself, for each order.
+    pub text_tokens: Vec<usize>,
+}
+
+/// Runs the model over all examples, long ones with long ones.
+pub fn answer(
+    classifier: &Classifier,
+    examples: &[Example],
+    tokenizer: &AppealTokenizer,
+    kind: InputKind,
+    max_tokens: usize,
+) -> Result<Answers> {
+    let encodings = encode_all(examples, tokenizer, kind, max_tokens)?;
+    let mut order: Vec<usize> = (0..encodings.len()).collect();
+    order.sort_by_key(|i| encodings[*i].ids.len());
+    let count = encodings.len();
+    let mut answers = Answers {
+        department_logits: vec![Vec::new(); count],
+        dispute_logits: vec![0.0; count],
+        embeddings: vec![Vec::new(); count],
+        text_tokens: encodings.iter().map(|encoding| encoding.spans.iter().flatten().count()).collect(),
+    };
+    let mut has_disputes = true;
+    let mut start = 0;
+    while start < count {
+        let mut end = start + 1;
+        let mut tokens = encodings[order[start]].ids.len();
+        while end < count && tokens + encodings[order[end]].ids.len() <= PASS_TOKENS {
+            tokens += encodings[order[end]].ids.len();
+            end += 1;
+        }
+        let chosen = &order[start..end];
+        let sequences: Vec<&Encoding> = chosen.iter().map(|i| &encodings[*i]).collect();
+        let batch = Batch::new(sequences.iter().map(|e| (&e.ids[..], &e.type_ids[..])), &Device::Cpu)?;
+        let looks: Vec<Look> = (0..chosen.len()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
+        let output = classifier.forward(&batch, &looks, None)?;
+        let dispute = output.dispute_logits.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
+        has_disputes = dispute.is_some();
+        let (logits, embeddings) = (output.department_logits.to_vec2::<f32>()?, output.embeddings.to_vec2::<f32>()?);
+        for (row, (i, (logits, embedding))) in chosen.iter().zip(logits.into_iter().zip(embeddings)).enumerate() {
+            answers.department_logits[*i] = logits;
+            answers.embeddings[*i] = embedding;
+            if let Some(dispute) = &dispute {
+                answers.dispute_logits[*i] = dispute[row];
+            }
+        }
+        start = end;
+    }
+    if !has_disputes {
+        answers.dispute_logits.clear();
+    }
+    Ok(answers)
+}
+
+/// Figures of one validation.
+pub struct Figures {
+    /// Over all orders.
+    pub all: DepartmentMeasures,
+    /// Over the orders of departments with enough training orders.
+    pub frequent: DepartmentMeasures,
+    /// Area under the curve of the dispute head's logit alone.
+    pub dispute_auc: Option<f64>,
+}
+
+/// Measures answers; probabilities are the uncalibrated softmax.
+pub fn measure(answers: &Answers, examples: &[Example], departments: &[Department], min_orders: usize) -> Figures {
+    let mut scores = DepartmentScores::new(departments.iter().map(|department| department.id.clone()).collect());
+    let mut disputes = RiskScores::default();
+    for (i, example) in examples.iter().enumerate() {
+        let truth = example.department.map_or(Truth::Unknown("(not in training)"), Truth::Known);
+        scores.push(&softmax(&answers.department_logits[i], 1.0), truth);
+        if let (Some(logit), Some(disputed)) = (answers.dispute_logits.get(i), example.disputed) {
+            disputes.push(*logit, disputed);
+        }
+    }
+    let frequent = |id: &str| departments.iter().any(|d| d.id == id && d.training_orders >= min_orders);
+    Figures { all: scores.measures(), frequent: scores.measures_within(frequent), dispute_auc: disputes.measures().auc }
+}
