@@ -1,7 +1,16 @@
 //! An appeal (诉求) as the rest of the house may trust it: parsed once at the door.
 
+use super::cleaning::{is_blank, is_mojibake};
+
 /// The longest text that is accepted, in characters (Unicode scalar values).
 pub const MAX_APPEAL_CHARS: usize = 20_000;
+
+/// The longest id, in characters.
+const MAX_ID_CHARS: usize = 128;
+/// The longest type, district, channel, category level or department, in characters.
+const MAX_NAME_CHARS: usize = 100;
+/// The deepest category path, and the most departments that a dispatcher has in mind.
+const MAX_LEVELS: usize = 8;
 
 /// What a caller sends: nothing is checked yet. Empty strings mean "not given", since while someone types there is only text.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,15 +45,63 @@ pub struct Appeal {
 pub struct AppealError {
     /// Path of the field, as in the proto: `text`, `category[2]`.
     pub field: String,
+    /// The kind of mistake, for programs.
+    pub code: AppealErrorCode,
     /// Lower-case English, no full stop.
     pub reason: String,
     /// The same for hotline staff.
     pub reason_zh: String,
 }
 
+/// The kinds of mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppealErrorCode {
+    /// Nothing that could be read.
+    Empty,
+    /// More characters than allowed.
+    TooLong,
+    /// More entries than allowed.
+    TooMany,
+    /// A NUL in the text, or any control character in another field.
+    ControlCharacter,
+    /// The text was decoded with the wrong character set before it came here.
+    BadEncoding,
+    /// Not a date, or one that the calendar does not have.
+    BadDate,
+}
+
+impl AppealErrorCode {
+    /// The code as programs read it: `TEXT_TOO_LONG` style, without the field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "EMPTY",
+            Self::TooLong => "TOO_LONG",
+            Self::TooMany => "TOO_MANY",
+            Self::ControlCharacter => "CONTROL_CHARACTER",
+            Self::BadEncoding => "BAD_ENCODING",
+            Self::BadDate => "BAD_DATE",
+        }
+    }
+}
+
 impl Appeal {
-    /// Parses what a caller sent.
+    /// Parses what a caller sent. The short fields are trimmed; the text keeps every character in its place, white space in
+    /// front included, because evidence is given as positions in it. White space at its end is cut.
+    ///
+    /// NUL in the text is refused, and a text of which more than a tenth is U+FFFD, since it was decoded wrongly. Other control
+    /// and invisible characters of the text are let in, and [`clean`](super::clean()) deals with them. In the other fields every
+    /// control character is refused. A text of nothing but punctuation is accepted: that it is too short is the router's to say.
     pub fn parse(fields: AppealFields) -> Result<Self, AppealError> {
+        let fields = AppealFields {
+            id: short("id", &fields.id, MAX_ID_CHARS)?,
+            text: text(&fields.text)?,
+            received_at: received_at(&fields.received_at)?,
+            appeal_type: short("appeal_type", &fields.appeal_type, MAX_NAME_CHARS)?,
+            category: list("category", &fields.category)?,
+            district: short("district", &fields.district, MAX_NAME_CHARS)?,
+            channel: short("channel", &fields.channel, MAX_NAME_CHARS)?,
+            proposed_departments: list("proposed_departments", &fields.proposed_departments)?,
+        };
         Ok(Self { fields })
     }
 
@@ -53,8 +110,123 @@ impl Appeal {
         Self::parse(AppealFields { text: text.to_owned(), ..AppealFields::default() })
     }
 
-    /// All fields, trimmed and within their limits.
+    /// All fields, within their limits.
     pub fn fields(&self) -> &AppealFields {
         &self.fields
     }
+}
+
+fn text(text: &str) -> Result<String, AppealError> {
+    let text = text.trim_end();
+    if text.contains('\0') {
+        let reason = "contains a NUL character, remove it".to_owned();
+        return Err(error("text", AppealErrorCode::ControlCharacter, reason, "含有空字符（NUL），请删除后重试".to_owned()));
+    }
+    let chars = text.chars().count();
+    if chars > MAX_APPEAL_CHARS {
+        return Err(too_long("text", chars, MAX_APPEAL_CHARS));
+    }
+    if is_mojibake(text) {
+        let reason = "is full of replacement characters (U+FFFD), send it as utf-8".to_owned();
+        return Err(error("text", AppealErrorCode::BadEncoding, reason, "乱码过多，请以 UTF-8 编码重新发送".to_owned()));
+    }
+    if is_blank(text) {
+        let reason = "is empty, send the words of the appeal".to_owned();
+        return Err(error("text", AppealErrorCode::Empty, reason, "内容为空，请填写诉求内容".to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+fn short(field: &str, value: &str, limit: usize) -> Result<String, AppealError> {
+    let value = value.trim();
+    if value.chars().any(char::is_control) {
+        let reason = "contains a control character, remove it".to_owned();
+        return Err(error(field, AppealErrorCode::ControlCharacter, reason, "含有控制字符，请删除后重试".to_owned()));
+    }
+    let chars = value.chars().count();
+    if chars > limit { Err(too_long(field, chars, limit)) } else { Ok(value.to_owned()) }
+}
+
+/// Empty entries are left out: a form that has four boxes sends four.
+fn list(field: &str, values: &[String]) -> Result<Vec<String>, AppealError> {
+    let mut parsed = Vec::new();
+    for (i, value) in values.iter().enumerate() {
+        let value = short(&format!("{field}[{i}]"), value, MAX_NAME_CHARS)?;
+        if !value.is_empty() {
+            parsed.push(value);
+        }
+        if i >= MAX_LEVELS {
+            let reason = format!("has {} entries, at most {MAX_LEVELS} are allowed", values.len());
+            let reason_zh = format!("共{}项，最多{MAX_LEVELS}项，请精简后重试", values.len());
+            return Err(error(field, AppealErrorCode::TooMany, reason, reason_zh));
+        }
+    }
+    Ok(parsed)
+}
+
+fn received_at(value: &str) -> Result<String, AppealError> {
+    let value = value.trim();
+    if value.is_empty() || is_rfc3339(value) {
+        return Ok(value.to_owned());
+    }
+    let reason = "is not an RFC 3339 date or date-time, write 2026-01-31 or 2026-01-31T08:30:00+08:00".to_owned();
+    let reason_zh = "不是有效的日期，请写作 2026-01-31 或 2026-01-31T08:30:00+08:00".to_owned();
+    Err(error("received_at", AppealErrorCode::BadDate, reason, reason_zh))
+}
+
+/// `2026-01-31`, or that with `T08:30:00`, an optional fraction and an offset (`Z` or `+08:00`).
+fn is_rfc3339(value: &str) -> bool {
+    let (date, time) = match value.split_once(['T', 't', ' ']) {
+        Some((date, time)) => (date, Some(time)),
+        None => (value, None),
+    };
+    is_date(date) && time.is_none_or(is_time)
+}
+
+fn is_date(date: &str) -> bool {
+    let parts: Vec<&str> = date.split('-').collect();
+    let [year, month, day] = parts[..] else { return false };
+    let (Some(year), Some(month), Some(day)) = (digits(year, 4), digits(month, 2), digits(day, 2)) else { return false };
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return false,
+    };
+    (1..=days).contains(&day)
+}
+
+fn is_time(time: &str) -> bool {
+    let (clock, offset) = match time.find(['Z', 'z', '+', '-']) {
+        Some(at) => time.split_at(at),
+        None => return false,
+    };
+    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
+    let fraction = fraction.is_none_or(|f| (1..=9).contains(&f.len()) && f.bytes().all(|b| b.is_ascii_digit()));
+    let parts: Vec<&str> = clock.split(':').collect();
+    let [hour, minute, second] = parts[..] else { return false };
+    // A leap second is a second that exists.
+    let clock = digits(hour, 2).is_some_and(|h| h < 24)
+        && digits(minute, 2).is_some_and(|m| m < 60)
+        && digits(second, 2).is_some_and(|s| s <= 60);
+    let offset = matches!(offset, "Z" | "z")
+        || offset[1..]
+            .split_once(':')
+            .is_some_and(|(h, m)| digits(h, 2).is_some_and(|h| h < 24) && digits(m, 2).is_some_and(|m| m < 60));
+    clock && fraction && offset
+}
+
+fn digits(text: &str, length: usize) -> Option<u32> {
+    (text.len() == length && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+fn too_long(field: &str, chars: usize, limit: usize) -> AppealError {
+    let reason = format!("has {chars} characters, at most {limit} are allowed");
+    error(field, AppealErrorCode::TooLong, reason, format!("共{chars}个字符，最多{limit}个，请精简后重试"))
+}
+
+fn error(field: &str, code: AppealErrorCode, reason: String, reason_zh: String) -> AppealError {
+    AppealError { field: field.to_owned(), code, reason, reason_zh }
 }

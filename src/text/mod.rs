@@ -1,13 +1,16 @@
 //! What a citizen asked, made safe to read: parsed, normalised, masked, cleaned, tokenized. In this order, once, for training
 //! and serving alike.
 
+mod aligned;
 mod appeal;
 mod cleaning;
 mod masking;
 mod normalize;
+mod numbers;
 mod tokenizer;
+mod wording;
 
-pub use appeal::{Appeal, AppealError, AppealFields, MAX_APPEAL_CHARS};
+pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_CHARS};
 pub use cleaning::{CleanText, clean};
 pub use normalize::normalize;
-pub use tokenizer::{AppealTokenizer, Encoding, Reading, TokenizerError};
+pub use tokenizer::{AppealTokenizer, Encoding, MAX_SECOND_TOKENS, MIN_TOKENS, Reading, TokenizerError};

@@ -1,6 +1,15 @@
 //! From clean text to token ids, within the length the model can read.
+//!
+//! The ids are those of Hugging Face's `tokenizer(text, second)` wherever everything fits. What does not fit is not lost
+//! silently: the appeal is read from its head and its tail, and the encoding says so.
 
-use super::CleanText;
+use super::{CleanText, normalize};
+
+/// The most tokens of the second sentence that are read: a category path of four levels has about thirty.
+pub const MAX_SECOND_TOKENS: usize = 64;
+
+/// The fewest tokens that an encoding may be asked to fit into: below, there is no room for any text.
+pub const MIN_TOKENS: usize = 8;
 
 /// How much of an appeal the model read. An appeal that fits is read whole; a longer one from its head and its tail, since an
 /// operator's note says what it is about first and what is asked for last.
@@ -8,7 +17,7 @@ use super::CleanText;
 pub enum Reading {
     /// Every token was read.
     Whole,
-    /// The first and the last tokens were read; the middle was not.
+    /// The first and the last tokens were read (three quarters and one quarter of the room); the middle was not.
     HeadAndTail,
 }
 
@@ -28,21 +37,39 @@ pub struct Encoding {
     pub reading: Reading,
 }
 
+impl Encoding {
+    /// Number of tokens of the appeal's text that were read: neither special ones nor the second sentence.
+    pub fn text_tokens(&self) -> usize {
+        self.spans.iter().flatten().count()
+    }
+}
+
 /// Why a tokenizer could not be opened or used.
 #[derive(Debug, thiserror::Error)]
 #[error("tokenizer: {0}")]
 pub struct TokenizerError(pub String);
 
-/// The model folder's `tokenizer.json`.
+/// The model folder's `tokenizer.json`. Many threads may share one.
 pub struct AppealTokenizer {
     inner: tokenizers::Tokenizer,
+    cls: u32,
+    sep: u32,
+    unk: u32,
+    pad: u32,
 }
 
 impl AppealTokenizer {
-    /// Reads the bytes of a `tokenizer.json`.
+    /// Reads the bytes of a `tokenizer.json`. Truncation and padding set in it are ignored: length is decided here.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TokenizerError> {
-        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| TokenizerError(e.to_string()))?;
-        Ok(Self { inner })
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| TokenizerError(e.to_string()))?;
+        inner.with_padding(None).with_truncation(None).map_err(|e| TokenizerError(e.to_string()))?;
+        // A citizen who types "[SEP]" means five characters, not the end of a sentence.
+        inner.set_encode_special_tokens(true);
+        let special = |token: &str| {
+            inner.token_to_id(token).ok_or_else(|| TokenizerError(format!("the vocabulary has no {token}, which BERT needs")))
+        };
+        let (cls, sep, unk, pad) = (special("[CLS]")?, special("[SEP]")?, special("[UNK]")?, special("[PAD]")?);
+        Ok(Self { inner, cls, sep, unk, pad })
     }
 
     /// Number of ids, added tokens included.
@@ -50,9 +77,79 @@ impl AppealTokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// Encodes a clean text with an optional second sentence to at most `max_tokens` ids.
-    pub fn encode(&self, text: &CleanText, second: Option<&str>, max_tokens: usize) -> Result<Encoding, TokenizerError> {
-        let _ = (text, second, max_tokens);
-        Err(TokenizerError("not written yet".to_owned()))
+    /// The id that fills up a batch's shorter rows.
+    pub fn pad_id(&self) -> u32 {
+        self.pad
     }
+
+    /// Encodes a clean text with an optional second sentence to at most `max_tokens` ids. The second sentence is normalised
+    /// here; of it at most [`MAX_SECOND_TOKENS`] are read, and never more than half of the room.
+    pub fn encode(&self, text: &CleanText, second: Option<&str>, max_tokens: usize) -> Result<Encoding, TokenizerError> {
+        if max_tokens < MIN_TOKENS {
+            return Err(TokenizerError(format!("{max_tokens} tokens leave no room for text, give at least {MIN_TOKENS}")));
+        }
+        let first = self.tokens(text.as_str())?;
+        let second = match second.map(normalize) {
+            Some(second) if !second.is_empty() => Some(self.tokens(&second)?),
+            _ => None,
+        };
+        let special = if second.is_some() { 3 } else { 2 };
+        let room = max_tokens - special;
+        let second_ids = second.as_ref().map_or(&[][..], |second| second.get_ids());
+        let tokens_given = first.len() + second_ids.len() + special;
+        let second_ids = &second_ids[..second_ids.len().min(MAX_SECOND_TOKENS).min(room / 2)];
+
+        let room = room - second_ids.len();
+        let (head, tail, reading) = if first.len() <= room {
+            (first.len(), 0, Reading::Whole)
+        } else {
+            (room - room / 4, room / 4, Reading::HeadAndTail)
+        };
+        let length = head + tail + second_ids.len() + special;
+        let mut encoding = Encoding {
+            ids: Vec::with_capacity(length),
+            type_ids: Vec::with_capacity(length),
+            spans: Vec::with_capacity(length),
+            tokens_given,
+            reading,
+        };
+        encoding.push(self.cls, 0, None);
+        for at in (0..head).chain(first.len() - tail..first.len()) {
+            encoding.push(first.get_ids()[at], 0, Some(original_span(text, first.get_offsets()[at])));
+        }
+        encoding.push(self.sep, 0, None);
+        if second.is_some() {
+            second_ids.iter().for_each(|&id| encoding.push(id, 1, None));
+            encoding.push(self.sep, 1, None);
+        }
+        Ok(encoding)
+    }
+
+    /// Share of the text's tokens that the vocabulary does not know, 0 to 1; 0 for a text without tokens.
+    pub fn unknown_share(&self, encoding: &Encoding) -> f32 {
+        let text = || encoding.ids.iter().zip(&encoding.spans).filter(|(_, span)| span.is_some());
+        let unknown = text().filter(|(id, _)| **id == self.unk).count();
+        unknown as f32 / text().count().max(1) as f32
+    }
+
+    /// Tokens with offsets in characters, without special ones.
+    fn tokens(&self, text: &str) -> Result<tokenizers::Encoding, TokenizerError> {
+        self.inner.encode_char_offsets(text, false).map_err(|e| TokenizerError(e.to_string()))
+    }
+}
+
+impl Encoding {
+    fn push(&mut self, id: u32, type_id: u32, span: Option<(u32, u32)>) {
+        self.ids.push(id);
+        self.type_ids.push(type_id);
+        self.spans.push(span);
+    }
+}
+
+/// From character offsets in the clean text to the span in the text it came from.
+fn original_span(text: &CleanText, (start, end): (usize, usize)) -> (u32, u32) {
+    let source = text.source();
+    let first = source[start.min(source.len() - 1)];
+    let last = source[end.saturating_sub(1).clamp(start, source.len() - 1)];
+    (first, last.max(first) + 1)
 }
