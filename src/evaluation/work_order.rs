@@ -49,7 +49,9 @@ impl OneOrMany {
     fn list(self) -> Vec<String> {
         match self {
             Self::Many(parts) => parts,
-            Self::One(path) => path.split(['/', '>', '|']).map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect(),
+            Self::One(path) => {
+                path.split(['/', '>', '|']).map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+            }
             Self::Number(number) => vec![number.to_string()],
         }
     }
@@ -69,7 +71,8 @@ impl WorkOrder {
             _ => format!("not a JSON object (column {})", error.column()),
         })?;
         let order_id = row.order_id.map(|id| id.list().join("/")).filter(|id| !id.is_empty()).ok_or("order_id is missing")?;
-        let text = row.appeal.filter(|text| !text.trim().is_empty()).or(row.content).ok_or("neither appeal nor content is there")?;
+        let text =
+            row.appeal.filter(|text| !text.trim().is_empty()).or(row.content).ok_or("neither appeal nor content is there")?;
         let fields = AppealFields {
             text,
             category: row.category.map(OneOrMany::list).unwrap_or_default(),

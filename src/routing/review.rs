@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Decision, ReviewReason};
 use crate::model::Department;
 use crate::model::calibration::ReviewThresholds;
-use crate::text::{AppealError, Reading};
+use crate::text::{AppealError, AppealErrorCode, Reading};
 
 /// All reasons that hold, in the order of [`ReviewReason`].
 pub fn reasons(
@@ -41,6 +41,7 @@ pub fn unknown_department(name: &str, departments: &[Arc<Department>]) -> Appeal
         None => (String::new(), String::new()),
     };
     AppealError {
+        code: AppealErrorCode::UnknownDepartment,
         field: "proposed_department".to_owned(),
         reason: format!("\"{name}\" is not among the departments of this model{hint}"),
         reason_zh: format!("模型不认识承办单位“{name}”{hint_zh}"),

@@ -76,7 +76,8 @@ impl TrainConfig {
     /// Reads a TOML file; unknown keys and impossible values are refused by name.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        let config: Self = toml::from_str(&text).with_context(|| format!("{}: not a training configuration", path.display()))?;
+        let config: Self =
+            toml::from_str(&text).with_context(|| format!("{}: not a training configuration", path.display()))?;
         config.check().with_context(|| path.display().to_string())?;
         Ok(config)
     }

@@ -41,7 +41,8 @@ impl Orders {
         let mut bytes = Vec::new();
         for line in 1.. {
             bytes.clear();
-            let read = reader.read_until(b'\n', &mut bytes).with_context(|| format!("{}:{line}: cannot be read", path.display()))?;
+            let read =
+                reader.read_until(b'\n', &mut bytes).with_context(|| format!("{}:{line}: cannot be read", path.display()))?;
             if read == 0 {
                 break;
             }
@@ -132,12 +133,17 @@ impl Labels {
             self.departments.len(),
             validation.orders.len()
         ));
-        let rare: Vec<&str> = self.departments.iter().filter(|d| d.training_orders < min_orders).map(|d| d.id.as_str()).collect();
+        let rare: Vec<&str> =
+            self.departments.iter().filter(|d| d.training_orders < min_orders).map(|d| d.id.as_str()).collect();
         if !rare.is_empty() {
             crate::say(&format!("fewer than {min_orders} training orders, will hardly be learnt: {}", rare.join(", ")));
         }
-        let mut unknown: Vec<&str> =
-            validation.orders.iter().filter_map(|order| order.department.as_deref()).filter(|name| self.row(name).is_none()).collect();
+        let mut unknown: Vec<&str> = validation
+            .orders
+            .iter()
+            .filter_map(|order| order.department.as_deref())
+            .filter(|name| self.row(name).is_none())
+            .collect();
         unknown.sort_unstable();
         unknown.dedup();
         if !unknown.is_empty() {

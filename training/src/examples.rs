@@ -60,7 +60,12 @@ pub struct StepBatch {
 }
 
 /// The steps of one epoch. The same seed and epoch give the same steps, so a resumed run goes on with the very next one.
-pub fn epoch_batches(examples: &[Example], tokenizer: &AppealTokenizer, config: &TrainConfig, epoch: usize) -> Result<Vec<Vec<EncodedExample>>> {
+pub fn epoch_batches(
+    examples: &[Example],
+    tokenizer: &AppealTokenizer,
+    config: &TrainConfig,
+    epoch: usize,
+) -> Result<Vec<Vec<EncodedExample>>> {
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed.wrapping_mul(1_000_003).wrapping_add(epoch as u64));
     let mut encoded = Vec::with_capacity(examples.len());
     for example in examples {
@@ -120,7 +125,12 @@ pub enum InputKind {
 }
 
 /// Encodes all examples for validation, to at most `max_tokens`.
-pub fn encode_all(examples: &[Example], tokenizer: &AppealTokenizer, kind: InputKind, max_tokens: usize) -> Result<Vec<Encoding>> {
+pub fn encode_all(
+    examples: &[Example],
+    tokenizer: &AppealTokenizer,
+    kind: InputKind,
+    max_tokens: usize,
+) -> Result<Vec<Encoding>> {
     let show = kind == InputKind::WithCategory;
     examples.iter().map(|example| example.encode(tokenizer, show, show, max_tokens)).collect()
 }

@@ -1,1 +1,118 @@
-fn main() {}
+//! `paidan-train`: from a city's labelled orders to a model folder that `paidan` serves.
+
+mod checkpoint;
+mod config;
+mod dataset;
+mod examples;
+mod logistic;
+mod loss;
+mod model;
+mod optimizer;
+mod progress;
+mod trainer;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use paidan::model::Artifacts;
+use paidan::text::AppealTokenizer;
+
+use crate::config::TrainConfig;
+use crate::dataset::{Labels, Orders};
+use crate::examples::Example;
+use crate::trainer::Trainer;
+
+/// Retrains paidan's router on a city's own labelled orders.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Example:\n  paidan-train train --orders train.jsonl --validation validation.jsonl --base bge-small-zh-v1.5 --out models/ourcity"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fine-tunes a base model, calibrates it and writes a model folder.
+    Train(TrainArgs),
+}
+
+#[derive(Args)]
+struct TrainArgs {
+    /// Labelled orders to learn from, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// Later orders to judge by: never learnt from.
+    #[arg(long, value_name = "FILE")]
+    validation: PathBuf,
+    /// Folder of the base model: config.json, tokenizer.json, model.safetensors.
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// Where the model folder goes; checkpoints lie in its `run` folder.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Training configuration (TOML); without it the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Go on from the last checkpoint.
+    #[arg(long)]
+    resume: bool,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => train(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("paidan-train: {error:#}"));
+            ExitCode::from(65)
+        }
+    }
+}
+
+/// Writes a line for the person who waits.
+#[expect(clippy::print_stderr, reason = "this is the one place that writes to a person")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+fn train(args: &TrainArgs) -> Result<()> {
+    let mut config = match &args.config {
+        Some(path) => TrainConfig::read(path)?,
+        None => TrainConfig::default(),
+    };
+    if config.name.is_empty() {
+        config.name = args.out.file_name().context("--out names no folder")?.to_string_lossy().into_owned();
+    }
+    let training = Orders::read(&args.orders)?;
+    let validation = Orders::read(&args.validation)?;
+    training.report_faults();
+    validation.report_faults();
+    let labels = Labels::collect(&training)?;
+    labels.report(&training, &validation, config.min_orders);
+    let base = Artifacts::open(&args.base).context("the base model was refused")?;
+    let tokenizer = AppealTokenizer::from_bytes(&base.tokenizer)?;
+    let examples =
+        |orders: &Orders| -> Vec<Example> { orders.orders.iter().map(|order| Example::new(order, &labels)).collect() };
+    let (training_examples, validation_examples) = (examples(&training), examples(&validation));
+    let trainer = Trainer {
+        config: &config,
+        base: &base,
+        labels: &labels,
+        training: &training_examples,
+        validation: &validation_examples,
+        tokenizer: &tokenizer,
+        has_dispute_head: Labels::has_disputes(&training),
+        inputs: Trainer::inputs(&training, &validation, &base),
+    };
+    let _progress = trainer.run(&args.out, args.resume)?;
+    Ok(())
+}

@@ -53,7 +53,8 @@ impl Trainee {
             .into_iter()
             .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?)))
             .collect::<Result<BTreeMap<String, Var>>>()?;
-        let shared: HashMap<String, Tensor> = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+        let shared: HashMap<String, Tensor> =
+            variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
         let vb = VarBuilder::from_tensors(shared, DType::F32, &Device::Cpu);
         let classifier = Classifier::load(config, departments, has_dispute_head, vb).context("the base model does not fit")?;
         Ok(Self { variables, classifier, has_dispute_head })

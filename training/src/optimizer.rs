@@ -76,7 +76,9 @@ impl AdamW {
         let scale = if norm > self.max_norm { (self.max_norm / norm) as f32 } else { 1.0 };
         for (name, variable) in variables {
             let Some(gradient) = gradients.get(variable) else { continue };
-            let Some(moments) = self.moments.get_mut(name) else { bail!("no moments of {name}: the checkpoint is of another model") };
+            let Some(moments) = self.moments.get_mut(name) else {
+                bail!("no moments of {name}: the checkpoint is of another model")
+            };
             let rule = rule(name);
             let rate = learning_rate * rule.factor;
             let update = Update {
@@ -132,7 +134,13 @@ impl InplaceOp2 for Update<'_> {
         "adamw"
     }
 
-    fn cpu_fwd(&self, variable: &mut CpuStorage, layout: &Layout, gradient: &CpuStorage, gradient_layout: &Layout) -> Result<()> {
+    fn cpu_fwd(
+        &self,
+        variable: &mut CpuStorage,
+        layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> Result<()> {
         let gradient = slice(gradient, gradient_layout)?;
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("a variable that is not contiguous") };
         let CpuStorage::F32(variable) = variable else { bail!("variables are f32") };

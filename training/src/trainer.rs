@@ -72,7 +72,8 @@ impl<'a> Trainer<'a> {
             self.beginning()
         };
         while progress.epoch < self.config.epochs {
-            let patience_over = progress.best_epoch().is_some_and(|best| progress.history.len() - 1 - best >= self.config.patience);
+            let patience_over =
+                progress.best_epoch().is_some_and(|best| progress.history.len() - 1 - best >= self.config.patience);
             if patience_over {
                 crate::say(&format!("no better epoch in {}: stopping early", self.config.patience));
                 break;
@@ -152,7 +153,14 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step: forward, backward, update. Returns the loss and the gradient's norm.
-    fn step(&self, trainee: &Trainee, adamw: &mut AdamW, batch: &[EncodedExample], step: usize, total: usize) -> Result<(f32, f64)> {
+    fn step(
+        &self,
+        trainee: &Trainee,
+        adamw: &mut AdamW,
+        batch: &[EncodedExample],
+        step: usize,
+        total: usize,
+    ) -> Result<(f32, f64)> {
         let batch = StepBatch::new(batch)?;
         let loss = self.loss(trainee, &batch, step)?;
         let value = loss.to_scalar::<f32>()?;
@@ -183,7 +191,8 @@ impl<'a> Trainer<'a> {
 
     fn validate(&self, trainee: &Trainee, training_loss: f64) -> Result<EpochRecord> {
         let figures = |kind| -> Result<_> {
-            let answers = answer(&trainee.classifier, self.validation, self.tokenizer, kind, self.base.config.max_position_embeddings)?;
+            let answers =
+                answer(&trainee.classifier, self.validation, self.tokenizer, kind, self.base.config.max_position_embeddings)?;
             Ok(measure(&answers, self.validation, &self.labels.departments, self.config.min_orders))
         };
         let (text, category) = (figures(InputKind::TextOnly)?, figures(InputKind::WithCategory)?);

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::linear::add_up;
-use super::vector::{LANES, dispatch, fold, sum};
+use super::vector::{LANES, dot, fold, sum, vectorised};
 use super::{fused, plain, rows_per_task, values, with_values};
 
 /// Normalises each row of `x` [rows, width]; `weight` and `bias` are [width].
@@ -21,14 +21,24 @@ struct LayerNorm {
     epsilon: f32,
 }
 
-impl LayerNorm {
-    /// Mean and 1 / sqrt(variance + epsilon) of one row, in two passes: the one-pass formula cancels.
-    #[inline(always)]
-    fn moments(&self, row: &[f32]) -> (f32, f32) {
-        let width = row.len() as f32;
-        let mean = sum(row) / width;
-        let variance = fold(row, |lane, x| (x - mean).mul_add(x - mean, lane)) / width;
-        (mean, 1.0 / (variance + self.epsilon).sqrt())
+/// Mean and 1 / sqrt(variance + epsilon) of one row, in two passes: the one-pass formula cancels.
+#[inline(always)]
+fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
+    let width = row.len() as f32;
+    let mean = sum(row) / width;
+    let variance = fold(row, |lane, x| (x - mean).mul_add(x - mean, lane)) / width;
+    (mean, 1.0 / (variance + epsilon).sqrt())
+}
+
+vectorised! {
+    fn normalise_rows<'a>(epsilon: f32, weight: &'a [f32], bias: &'a [f32], x: &'a [f32], y: &'a mut [f32]) {
+        let width = weight.len();
+        for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+            let (mean, scale) = moments(x, epsilon);
+            for (((y, x), w), b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
+                *y = ((x - mean) * scale).mul_add(*w, *b);
+            }
+        }
     }
 }
 
@@ -53,16 +63,8 @@ impl CustomOp3 for LayerNorm {
         }
         let mut y = vec![0f32; x.len()];
         let block = width * rows_per_task(width);
-        y.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(y, x)| {
-            dispatch(|| {
-                for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                    let (mean, scale) = self.moments(x);
-                    for (((y, x), w), b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
-                        *y = ((x - mean) * scale).mul_add(*w, *b);
-                    }
-                }
-            });
-        });
+        let epsilon = self.epsilon;
+        y.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(y, x)| normalise_rows(epsilon, weight, bias, x, y));
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 
@@ -88,7 +90,7 @@ impl CustomOp3 for LayerNorm {
                         .zip(grad.par_chunks(block))
                         .map(|((grad_x, x), grad)| {
                             let mut sums = vec![0f32; 2 * width];
-                            dispatch(|| self.backward_rows(width, weight, x, grad, grad_x, &mut sums));
+                            backward_rows(self.epsilon, weight, x, grad, grad_x, &mut sums);
                             sums
                         })
                         .collect();
@@ -105,26 +107,32 @@ impl CustomOp3 for LayerNorm {
     }
 }
 
-impl LayerNorm {
-    #[inline(always)]
-    fn backward_rows(&self, width: usize, weight: &[f32], x: &[f32], grad: &[f32], grad_x: &mut [f32], sums: &mut [f32]) {
+vectorised! {
+    /// Gradient of the rows; the sums for weight and bias, one after the other, are added to.
+    fn backward_rows<'a>(epsilon: f32, weight: &'a [f32], x: &'a [f32], grad: &'a [f32], grad_x: &'a mut [f32], sums: &'a mut [f32]) {
+        let width = weight.len();
         let (sum_weight, sum_bias) = sums.split_at_mut(width);
         for ((x, grad), grad_x) in x.chunks_exact(width).zip(grad.chunks_exact(width)).zip(grad_x.chunks_exact_mut(width)) {
-            let (mean, scale) = self.moments(x);
-            let (mut mean_g, mut mean_gn) = ([0f32; LANES], [0f32; LANES]);
-            // g * n is kept in grad_x until the row's means are known.
-            for i in 0..width {
-                let normal = (x[i] - mean) * scale;
-                let g = grad[i] * weight[i];
-                mean_g[i % LANES] += g;
-                mean_gn[i % LANES] += g * normal;
-                sum_weight[i] += grad[i] * normal;
-                sum_bias[i] += grad[i];
+            let (mean, scale) = moments(x, epsilon);
+            // n goes into grad_x first, to be read again below.
+            for ((((n, x), grad), sum_weight), sum_bias) in
+                grad_x.iter_mut().zip(x).zip(grad).zip(sum_weight.iter_mut()).zip(sum_bias.iter_mut())
+            {
+                *n = (x - mean) * scale;
+                *sum_weight = grad.mul_add(*n, *sum_weight);
+                *sum_bias += grad;
             }
-            let (mean_g, mean_gn) = (mean_g.iter().sum::<f32>() / width as f32, mean_gn.iter().sum::<f32>() / width as f32);
-            for i in 0..width {
-                let normal = (x[i] - mean) * scale;
-                grad_x[i] = scale * (grad[i] * weight[i] - mean_g - normal * mean_gn);
+            let mean_g = dot(grad, weight) / width as f32;
+            let (mut lanes, lane_rows) = ([0f32; LANES], width / LANES * LANES);
+            for i in (0..lane_rows).step_by(LANES) {
+                for lane in 0..LANES {
+                    lanes[lane] = (grad[i + lane] * weight[i + lane]).mul_add(grad_x[i + lane], lanes[lane]);
+                }
+            }
+            let rest: f32 = (lane_rows..width).map(|i| grad[i] * weight[i] * grad_x[i]).sum();
+            let mean_gn = (lanes.iter().sum::<f32>() + rest) / width as f32;
+            for ((n, grad), weight) in grad_x.iter_mut().zip(grad).zip(weight) {
+                *n = scale * (grad.mul_add(*weight, -mean_g) - *n * mean_gn);
             }
         }
     }

@@ -7,7 +7,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::vector::dispatch;
+use super::vector::vectorised;
 use super::{fused, plain, rows_per_task, values, with_values};
 
 /// `x` [rows, in] times the transpose of `weight` [out, in], plus `bias` [out]: [rows, out].
@@ -43,15 +43,7 @@ impl CustomOp3 for Linear {
         let mut product = x.matmul(weight, (1, rows, outer, inner), x_layout, &transposed)?;
         let bias = values(bias, bias_layout)?;
         if let CpuStorage::F32(product) = &mut product {
-            product.par_chunks_mut(outer * rows_per_task(outer)).for_each(|chunk| {
-                dispatch(|| {
-                    for row in chunk.chunks_exact_mut(outer) {
-                        for (y, b) in row.iter_mut().zip(bias) {
-                            *y += b;
-                        }
-                    }
-                });
-            });
+            product.par_chunks_mut(outer * rows_per_task(outer)).for_each(|rows| add_bias(rows, bias));
         }
         Ok((product, Shape::from((rows, outer))))
     }
@@ -72,6 +64,26 @@ impl CustomOp3 for Linear {
     }
 }
 
+vectorised! {
+    fn add_bias<'a>(rows: &'a mut [f32], bias: &'a [f32]) {
+        for row in rows.chunks_exact_mut(bias.len()) {
+            for (y, b) in row.iter_mut().zip(bias) {
+                *y += b;
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn add_rows<'a>(rows: &'a [f32], sums: &'a mut [f32]) {
+        for row in rows.chunks_exact(sums.len()) {
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
+}
+
 /// Sums [rows, width] over the rows: in blocks of fixed size, added in their order, so that a run repeats to the bit.
 pub(super) fn column_sums(matrix: &Tensor) -> Result<Tensor> {
     let (_, width) = matrix.dims2()?;
@@ -80,13 +92,7 @@ pub(super) fn column_sums(matrix: &Tensor) -> Result<Tensor> {
             .par_chunks(width * rows_per_task(width))
             .map(|chunk| {
                 let mut sums = vec![0f32; width];
-                dispatch(|| {
-                    for row in chunk.chunks_exact(width) {
-                        for (sum, x) in sums.iter_mut().zip(row) {
-                            *sum += x;
-                        }
-                    }
-                });
+                add_rows(chunk, &mut sums);
                 sums
             })
             .collect();

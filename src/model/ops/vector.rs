@@ -1,13 +1,30 @@
 //! Short loops that the compiler turns into vector code: exp, erf, sums, and a small matrix product.
 //!
-//! Everything here is `#[inline(always)]` and free of branches, and is called inside [`dispatch`], which compiles the caller
-//! once for each instruction set and picks one when the program runs.
+//! Everything here is `#[inline(always)]` and free of branches, and is called inside a [`vectorised!`] function, which is
+//! compiled once for each instruction set; one is picked when the program runs.
 
-/// Runs `work` compiled for the widest vectors that this processor has.
-#[inline(always)]
-pub fn dispatch<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+/// Defines a function whose body is compiled for the widest vectors that this processor has. A closure handed to pulp would not
+/// do: nothing forces the compiler to inline it into the copy that may use those vectors, and then every `mul_add` is a call.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* $visibility:vis fn $name:ident<$life:lifetime>($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        $visibility fn $name<$life>($($argument: $type),*) {
+            struct Work<$life> {
+                $($argument: $type),*
+            }
+            impl<$life> pulp::WithSimd for Work<$life> {
+                type Output = ();
+                #[inline(always)]
+                fn with_simd<S: pulp::Simd>(self, _: S) {
+                    let Self { $($argument),* } = self;
+                    $body
+                }
+            }
+            pulp::Arch::new().dispatch(Work { $($argument),* })
+        }
+    };
 }
+pub(super) use vectorised;
 
 /// Sums and products run in this many lanes, so that they vectorise and yet add up in a fixed order.
 pub const LANES: usize = 16;
@@ -164,7 +181,7 @@ mod tests {
             let a: Vec<f32> = (0..m * k).map(|i| (i % 13) as f32 - 6.0).collect();
             let b: Vec<f32> = (0..k * n).map(|i| (i % 7) as f32 - 3.0).collect();
             let mut out = vec![0f32; m * n];
-            dispatch(|| product(m, k, n, View { values: &a, stride: k }, View { values: &b, stride: n }, &mut out, n));
+            product(m, k, n, View { values: &a, stride: k }, View { values: &b, stride: n }, &mut out, n);
             for i in 0..m {
                 for j in 0..n {
                     let plain: f32 = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
