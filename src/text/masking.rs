@@ -61,7 +61,7 @@ fn is_plate(text: &str, range: Range<usize>) -> bool {
     let ends = !text[range.end..].starts_with(|c: char| c.is_ascii_alphanumeric());
     let plate = &text[range];
     let digits = plate.chars().filter(char::is_ascii_digit).count();
-    ends && plate.chars().count() >= 5 && digits >= 3
+    ends && plate.chars().count() >= 5 && digits >= 2
 }
 
 #[cfg(test)]
