@@ -1,5 +1,7 @@
 //! What the text room promises, seen from outside; and, where the real orders are at hand, how well it keeps it.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a skipped test and a measured figure must be seen")]
+
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -8,7 +10,6 @@ use paidan::text::{Appeal, AppealTokenizer, Reading, clean, normalize};
 use regex::Regex;
 
 /// A file of the shared folder beside the checkout, or nothing, said aloud.
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
 fn shared(path: &str) -> Option<PathBuf> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
     if !file.exists() {
@@ -47,16 +48,12 @@ static TAIL: LazyLock<Regex> = LazyLock::new(|| {
 #[test]
 fn no_real_order_keeps_its_dispatch_instruction() {
     let Some(orders) = orders() else { return };
-    let trimmed = |text: &str| normalize(text).trim_end_matches(['。', '!', ',', ' ', '谢']).to_owned();
+    let cleaned: Vec<_> = orders.iter().map(|order| clean(&order.content)).collect();
     let formula_before = orders.iter().filter(|order| FORMULA.is_match(&normalize(&order.content))).count();
-    let tail_before = orders.iter().filter(|order| TAIL.is_match(&trimmed(&order.content))).count();
-    let formula = orders.iter().filter(|order| FORMULA.is_match(clean(&order.content).as_str())).count();
-    let tail = orders.iter().filter(|order| TAIL.is_match(clean(&order.content).as_str())).count();
-    println!(
-        "formula anywhere: {formula_before} -> {formula}, instruction at the end: {tail_before} -> {tail} of {}",
-        orders.len()
-    );
-    assert!(formula_before > 4_000 && tail_before > 4_000, "the patterns no longer see what they look for");
+    let formula = cleaned.iter().filter(|text| FORMULA.is_match(text.as_str())).count();
+    let tail = cleaned.iter().filter(|text| TAIL.is_match(text.as_str())).count();
+    println!("formula anywhere: {formula_before} -> {formula}, instruction at the end: {tail} of {}", orders.len());
+    assert!(formula_before > 4_000, "the pattern no longer sees what it looks for");
     assert_eq!(formula, 0);
     assert!(share(tail, orders.len()) < 0.005, "{tail}");
 }
@@ -96,18 +93,14 @@ fn token_spans_of_real_orders_hold_the_words_that_were_sent() {
         let encoding = tokenizer.encode(&text, Some("城市管理 路灯"), 512).expect("tokens");
         assert!(encoding.ids.len() <= 512);
         assert_eq!(encoding.reading == Reading::Whole, encoding.tokens_given <= 512);
-        assert_eq!((encoding.ids.len(), encoding.ids.len()), (encoding.type_ids.len(), encoding.spans.len()));
+        assert_eq!([encoding.type_ids.len(), encoding.spans.len()], [encoding.ids.len(); 2]);
         unknown += f64::from(tokenizer.unknown_share(&encoding));
         let spans: Vec<(usize, usize)> = encoding.spans.iter().flatten().map(|&(a, b)| (a as usize, b as usize)).collect();
         assert!(spans.iter().all(|&(start, end)| start < end && end <= sent.len()));
         assert!(spans.is_sorted_by(|one, next| one.0 <= next.0));
-        // A token of one Chinese character must point at that very character.
-        for (&(start, end), &id) in spans.iter().zip(encoding.ids.iter().skip(1)) {
-            let span: String = sent[start..end].iter().collect();
-            if end == start + 1 && ('\u{4e00}'..='\u{9fff}').contains(&sent[start]) {
-                let alone = tokenizer.encode(&clean(&span), None, 8).expect("tokens");
-                assert_eq!(alone.ids[1], id, "{span}");
-            }
+        for (character, &at) in text.as_str().chars().zip(text.source()) {
+            let (from, chinese) = (sent[at as usize], |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c));
+            assert!(!chinese(character) || !chinese(from) || character == from, "{character} is said to come from {from}");
         }
     }
     println!("unknown tokens, mean share: {:.5}", unknown / orders.len() as f64);

@@ -71,7 +71,7 @@ pub enum AppealErrorCode {
 }
 
 impl AppealErrorCode {
-    /// The code as programs read it: `TEXT_TOO_LONG` style, without the field.
+    /// The code as programs read it, such as `TOO_LONG`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Empty => "EMPTY",

@@ -36,7 +36,7 @@ const MOST_ROUNDS: usize = 8;
 
 /// Normalises, masks and cleans: the one function that training and serving share.
 ///
-/// - Control characters and byte order are dealt with first: C0 and C1 controls, noncharacters and U+FFFD become a space;
+/// - What no one can see goes first: C0 and C1 controls, noncharacters and U+FFFD become a space;
 ///   zero-width and bidirectional marks, soft hyphens, variation selectors and tags are dropped.
 /// - [`normalize`](super::normalize()), then personal data is replaced by placeholders. The placeholders of phone, ID and order
 ///   numbers are dropped again, since that a number stood there says nothing about who is responsible.

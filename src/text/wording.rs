@@ -24,17 +24,19 @@ const NUMBERS: &str = r"\(\s*(?:工单|登记|办件|政府|原|编号|单号|�
 /// How a unit's name ends.
 const UNIT_ENDS: &str = r"(?:局|委|办|厅|处|所|队|站|府|监察|开发商|部门|公司|集团|中心|街道|镇|区|市|县|村|机场|公交|单位|法院|支队|大队|委会|企业|人员|领导|热线|前台|话务员|城管|交警|公安|住建|工商|市监|环保|国土|规划|供电|供水|水务|燃气|移动|联通|电信|铁塔|社保|人社|教育|卫生|卫健|消防|交通|港航|物价|税务|民政|园林|市政|排水|环卫|文体|文旅|农业|应急|安监|食药监|质监|司法|林业|海洋|残联|工会|妇联|物业|威立雅|开源|有线|有线电视|派出)";
 /// What may stand between the unit and the verb.
-const HOW: &str = r"(?:给予|予以|给出|作出|做出|再次|重新|尽快|尽早|立即|马上|及时|抓紧|依法|进行|出面|协助|协调|协同|配合|前往|派人|到达|到场|到|现场|按规定|妥善|认真|加强|加大|帮忙|牵头|负责|并|一并|共同|联合|具体)*";
+const HOW: &str = r"(?:给予|予以|给出|明确|作出|做出|再次|重新|尽快|尽早|立即|马上|及时|抓紧|依法|进行|出面|协助|协调|协同|配合|前往|派人|到达|到场|到|现场|按规定|妥善|认真|加强|加大|帮忙|牵头|负责|并|一并|共同|联合|具体)*";
 /// A few words more between the unit and the verb, but no object: what stands behind 对 or 把 is what the appeal is about.
 const FREE: &str = r"[^请,。!?;:()\[\]\n对将把关就给]{0,6}?";
 /// What the operator wants done: at least one of these, and nothing else.
-const VERBS: &str = r"(?:(?:核?实?处护?理|核实|核查|核处|核准|查实|查证|调查|查处|查看|处置|办理|受理|跟进|解决|答复|回复|解答|解释|回应|关注|整改|纠正|维修|修复|清理|取缔|检测|协调|监管|处里|执法力度|联系(?:市民|群众|来电人|车主(?:挪车|移车)?)|移车|挪车|派单|转派|情况|为盼|肯定)[、和与及并或,后]{0,1}(?:给予|予以|尽快|并|后)*)+(?:市民|群众|来电人|诉求人|热线|好|吧|可|了)?";
-/// Where 请 begins another word, or is no request of the operator's: 请问, 请求, 请示, 请假, 请教.
-const NO_INSTRUCTION: [char; 5] = ['问', '求', '示', '假', '教'];
+const VERBS: &str = r"(?:(?:核?实?处护?理|核实|核查|核处|核准|查实|查证|调查|查处|查看|处置|办理|受理|跟进|解决|答复|回复|解答|解释|回应|关注|整改|纠正|维修|修复|清理|取缔|检测|协调|监管|处里|执法力度|联系(?:市民|群众|来电人|车主(?:挪车|移车)?)|移车|挪车|派单|转派|情况|为盼|肯定)[、和与及并或,后]{0,1}(?:给予|予以|尽快|并|后)*)+(?:市民|群众|来电人|诉求人|热线|意见|[该此]问题|好|吧|可|了)?";
+/// Where 请 begins another word, or is no request of the operator's: 请问, 请求, 请示, 请假.
+const NO_INSTRUCTION: [char; 4] = ['问', '求', '示', '假'];
+/// 请教 is another word too, unless a unit for education follows.
+const EDUCATION: [&str; 4] = ["教育", "教体", "教科", "教委"];
 /// In front of 请: 申请, 邀请, 聘请, ….
 const NO_REQUEST: [char; 8] = ['申', '邀', '聘', '宴', '提', '报', '约', '呈'];
 /// A question is a citizen's.
-const QUESTIONS: [&str; 7] = ["哪", "谁", "什么", "怎", "如何", "吗", "何时"];
+const QUESTIONS: [&str; 6] = ["哪", "谁", "什么", "怎", "如何", "何时"];
 
 /// The patterns, compiled. Order is the order of use.
 struct Wording {
@@ -61,7 +63,7 @@ static WORDING: LazyLock<Wording> = LazyLock::new(|| {
             new(
                 r"\(\s*(?:请[^()请]{0,25}?)?(?:按照?|在|于|规定)*(?:[0-9]{1,3}|[一二三四五六]?十|半)\s*(?:分钟?|个?小时)之?内?[^()]{0,30}?(?:处置|处理|办件|办结|联系(?:市民|群众)|响应)[^()]{0,6}?(?:\)|[。!]?\s*$|[。!]?\s*\n)",
             ),
-            new(r"\(\s*请[^()请]{0,25}?(?:按照?规定|在规定)[^()]{0,30}?(?:响应|处置|处理)[^()]{0,6}?\)"),
+            new(r"\(\s*请[^()请]{0,25}?(?:按照?规定|在规定)[^()]{0,30}?(?:响应|处置|处理|核实)[^()]{0,6}?\)"),
             new(r"\(\s*(?:30|三十)\s*分钟?之?内?\s*\)"),
             // The same without brackets.
             new(
@@ -119,7 +121,8 @@ fn cut(text: Aligned, pattern: &Regex) -> Aligned {
 
 fn is_instruction(found: &str) -> bool {
     let asked = found.split_once('请').map_or("", |(_, asked)| asked);
-    !asked.starts_with(NO_INSTRUCTION) && !QUESTIONS.iter().any(|question| asked.contains(question))
+    let asks_for_advice = asked.starts_with('教') && !EDUCATION.iter().any(|unit| asked.starts_with(unit));
+    !asked.starts_with(NO_INSTRUCTION) && !asks_for_advice && !QUESTIONS.iter().any(|question| asked.contains(question))
 }
 
 /// One mark where something was removed, none at the end.
@@ -232,6 +235,7 @@ mod tests {
             "等了(从早上算30分钟)也没人处理",
             "请把路灯修好",
             "想请教如何办理居住证",
+            "想请教社保中断了向哪个部门咨询处理",
         ] {
             assert_eq!(without(text), text);
         }
