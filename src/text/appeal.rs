@@ -68,6 +68,8 @@ pub enum AppealErrorCode {
     BadEncoding,
     /// Not a date, or one that the calendar does not have.
     BadDate,
+    /// A department that the loaded model does not know.
+    UnknownDepartment,
 }
 
 impl AppealErrorCode {
@@ -80,6 +82,7 @@ impl AppealErrorCode {
             Self::ControlCharacter => "CONTROL_CHARACTER",
             Self::BadEncoding => "BAD_ENCODING",
             Self::BadDate => "BAD_DATE",
+            Self::UnknownDepartment => "UNKNOWN_DEPARTMENT",
         }
     }
 }
