@@ -73,7 +73,7 @@ pub enum AppealErrorCode {
 }
 
 impl AppealErrorCode {
-    /// The code as programs read it: `TEXT_TOO_LONG` style, without the field.
+    /// The code as programs read it, such as `TOO_LONG`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Empty => "EMPTY",
@@ -232,4 +232,106 @@ fn too_long(field: &str, chars: usize, limit: usize) -> AppealError {
 
 fn error(field: &str, code: AppealErrorCode, reason: String, reason_zh: String) -> AppealError {
     AppealError { field: field.to_owned(), code, reason, reason_zh }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(fields: AppealFields) -> AppealError {
+        Appeal::parse(fields).expect_err("a refusal")
+    }
+
+    fn text(text: impl Into<String>) -> AppealFields {
+        AppealFields { text: text.into(), ..AppealFields::default() }
+    }
+
+    fn received(received_at: &str) -> AppealFields {
+        AppealFields { received_at: received_at.to_owned(), ..text("路灯坏了") }
+    }
+
+    #[test]
+    fn text_keeps_its_place_and_the_other_fields_are_trimmed() {
+        let appeal = Appeal::parse(AppealFields {
+            id: " a-1 ".into(),
+            category: vec!["城市管理 ".into(), " ".into(), "路灯".into()],
+            ..text("  路灯坏了\n ")
+        });
+        let appeal = appeal.expect("a good appeal");
+        assert_eq!(appeal.fields().text, "  路灯坏了");
+        assert_eq!(appeal.fields().id, "a-1");
+        assert_eq!(appeal.fields().category, ["城市管理", "路灯"]);
+    }
+
+    #[test]
+    fn only_a_text_with_nothing_to_see_is_empty() {
+        for empty in ["", " \n\t", "\u{200b}\u{feff} ", "\u{7}\u{3000}"] {
+            assert_eq!(refused(text(empty)).code, AppealErrorCode::Empty, "{empty:?}");
+        }
+        for short in ["？", "路灯", "a"] {
+            assert!(Appeal::from_text(short).is_ok(), "{short}");
+        }
+    }
+
+    #[test]
+    fn twenty_thousand_characters_are_read_and_one_more_is_refused() {
+        assert!(Appeal::from_text(&"灯".repeat(MAX_APPEAL_CHARS)).is_ok());
+        let error = refused(text("灯".repeat(MAX_APPEAL_CHARS + 1)));
+        assert_eq!(error.code, AppealErrorCode::TooLong);
+        assert_eq!(error.to_string(), "text: has 20001 characters, at most 20000 are allowed");
+        assert!(error.reason_zh.contains("20001"));
+    }
+
+    #[test]
+    fn nul_and_a_wrong_character_set_are_refused_by_name() {
+        assert_eq!(refused(text("路\0灯")).code, AppealErrorCode::ControlCharacter);
+        assert_eq!(refused(text("\u{fffd}\u{fffd}路灯\u{fffd}坏了")).code, AppealErrorCode::BadEncoding);
+        assert!(Appeal::from_text("路灯坏了很久没有人来修\u{fffd}").is_ok());
+        assert!(Appeal::from_text("路\u{1}灯\u{202e}坏了").is_ok());
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        let error = refused(AppealFields { id: "长".repeat(129), ..text("路灯坏了") });
+        assert_eq!((error.field.as_str(), error.code), ("id", AppealErrorCode::TooLong));
+        let error = refused(AppealFields { category: vec!["a".into(), "b\u{7}c".into()], ..text("路灯坏了") });
+        assert_eq!((error.field.as_str(), error.code), ("category[1]", AppealErrorCode::ControlCharacter));
+        let error = refused(AppealFields { proposed_departments: vec!["城管".into(); 9], ..text("路灯坏了") });
+        assert_eq!((error.field.as_str(), error.code), ("proposed_departments", AppealErrorCode::TooMany));
+        let error = refused(AppealFields { district: "区".repeat(101), ..text("路灯坏了") });
+        assert_eq!(error.field, "district");
+    }
+
+    #[test]
+    fn dates_that_the_calendar_has_are_accepted() {
+        for good in [
+            "",
+            "2024-02-29",
+            "2000-02-29",
+            "2026-01-31T08:30:00Z",
+            "2026-01-31t08:30:60.123456+08:00",
+            "2026-01-31 08:30:00-00:30",
+        ] {
+            assert!(Appeal::parse(received(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "2023-02-29",
+            "1900-02-29",
+            "2026-13-01",
+            "2026-00-10",
+            "2026-04-31",
+            "26-01-01",
+            "2026-1-1",
+            "昨天",
+            "2026-01-31T08:30:00",
+            "2026-01-31T24:00:00Z",
+            "2026-01-31T08:30Z",
+            "2026-01-31T08:30:00.Z",
+            "2026-01-31T08:30:00+0800",
+            "2026-01-31T08:30:00é",
+            "+026-01-01",
+        ] {
+            assert_eq!(refused(received(bad)).code, AppealErrorCode::BadDate, "{bad}");
+        }
+    }
 }

@@ -36,7 +36,7 @@ const MOST_ROUNDS: usize = 8;
 
 /// Normalises, masks and cleans: the one function that training and serving share.
 ///
-/// - Control characters and byte order are dealt with first: C0 and C1 controls, noncharacters and U+FFFD become a space;
+/// - What no one can see goes first: C0 and C1 controls, noncharacters and U+FFFD become a space;
 ///   zero-width and bidirectional marks, soft hyphens, variation selectors and tags are dropped.
 /// - [`normalize`](super::normalize()), then personal data is replaced by placeholders. The placeholders of phone, ID and order
 ///   numbers are dropped again, since that a number stood there says nothing about who is responsible.
@@ -100,4 +100,98 @@ pub(super) fn is_blank(text: &str) -> bool {
 /// Whether more than a tenth of a text is replacement characters: it was decoded with the wrong character set.
 pub(super) fn is_mojibake(text: &str) -> bool {
     text.chars().filter(|&c| c == '\u{fffd}').count() * 10 > text.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
+    use super::*;
+
+    #[test]
+    fn every_character_kept_points_at_its_original() {
+        let sent = "  市民来电反映：　Ａ栋\u{200b}楼道堆满杂物，联系电话１３８-1234-5678。请某区政府核实处理！";
+        let cleaned = clean(sent);
+        assert_eq!(cleaned.as_str(), "a栋楼道堆满杂物,联系电话");
+        let original: Vec<char> = sent.chars().collect();
+        let back: String = cleaned.source().iter().map(|&at| original[at as usize]).collect();
+        assert_eq!(back, "Ａ栋楼道堆满杂物，联系电话");
+    }
+
+    #[test]
+    fn what_would_be_nothing_without_its_instruction_stays() {
+        assert_eq!(clean("请交警核实处理").as_str(), "请交警核实处理");
+        assert_eq!(clean("市民来电反映：占道，请城管核实处理！").as_str(), "市民来电反映:占道,请城管核实处理!");
+        assert_eq!(clean("！！！").as_str(), "!!!");
+        assert_eq!(clean(" \u{200b}\n").as_str(), "");
+    }
+
+    #[test]
+    fn controls_become_spaces_and_invisible_marks_vanish() {
+        assert_eq!(clean("路\u{200d}灯\u{feff}坏\u{202e}了\u{ad}很久").as_str(), "路灯坏了很久");
+        assert_eq!(clean("bus\u{7}stop\u{85}no\u{fffd}sign").as_str(), "bus stop no sign");
+    }
+
+    #[test]
+    fn cleaning_a_clean_text_changes_nothing() {
+        let pieces = [
+            "请",
+            "城管",
+            "交警",
+            "核实处理",
+            "(请职能局按规定在30分钟内联系市民,响应处置)",
+            "市民来电反映:",
+            "谢谢",
+            "！",
+            "，",
+            "。",
+            "？",
+            " ",
+            "\n",
+            "13812345678",
+            "[工单号]",
+            "138",
+            "-",
+            "1234",
+            "5678",
+            "(",
+            ")",
+            "京A",
+            "12345",
+            "路灯坏了",
+            "某局",
+            "处理",
+            "回复",
+            "市民再次",
+            "\u{200b}",
+            "\u{301}",
+            "Ａ",
+            "请问",
+            "哪个",
+            "工单号",
+            ":",
+            "30分钟",
+            "响应处置",
+            "ｶ",
+            "ﾞ",
+            "@",
+            "a.cn",
+            "[电话]",
+            "微信号",
+            "abc12345",
+            "İ",
+            "ẞ",
+            "Σ",
+        ];
+        let mut random = StdRng::seed_from_u64(5);
+        for _ in 0..30_000 {
+            let count = random.random_range(0..16);
+            let text: String = (0..count).filter_map(|_| pieces.choose(&mut random)).copied().collect();
+            let once = clean(&text);
+            assert_eq!(clean(once.as_str()).as_str(), once.as_str(), "{text:?}");
+            assert_eq!(once.as_str().chars().count(), once.source().len());
+            assert!(once.source().is_sorted(), "{text:?}");
+            assert!(once.source().last().is_none_or(|&last| (last as usize) < text.chars().count()));
+        }
+    }
 }

@@ -94,17 +94,13 @@ impl Number<'_> {
             let end = if self.digits.len() == 17 { behind_x.end } else { range.end };
             return Some((range.start..end, ID_CARD));
         } else if is_mobile(self.digits) {
-            let international = !is_mobile_without_country(self.digits) || self.before(1) == "+";
-            let plus = usize::from(international && self.before(1) == "+");
-            let opening = self.opening(&range);
-            return Some((range.start - plus.max(opening)..range.end, MOBILE));
+            let in_front = self.opening(&range).max(usize::from(self.before(1) == "+"));
+            return Some((range.start - in_front..range.end, MOBILE));
         } else if is_landline(self.digits) && self.groups.len() <= 3 {
             return Some((range.start - self.opening(&range)..range.end, PHONE));
         } else if self.is_bank_card() {
             BANK_CARD
-        } else if self.groups.len() == 1 && self.digits.len() >= 12 {
-            ORDER
-        } else if self.groups.len() == 1 && self.digits.len() >= 6 && self.follows(6, &["单号", "编号", "流水号"]) {
+        } else if self.is_order() {
             ORDER
         } else if self.is_local_phone() {
             PHONE
@@ -126,14 +122,23 @@ impl Number<'_> {
         self.follows(8, &["卡", "账号", "帐号", "账户", "帐户"]) || self.digits.starts_with("62")
     }
 
-    /// Seven or eight digits that the words in front make a phone number; a date is none.
+    /// A long run of digits, or a shorter one that the words in front call an order.
+    fn is_order(&self) -> bool {
+        let named = self.digits.len() >= 6 && self.follows(6, &["单号", "编号", "流水号"]);
+        self.groups.len() == 1 && (self.digits.len() >= 12 || named)
+    }
+
+    /// Seven to ten digits that the words in front make a phone number; a date is none, nor a company's 400 number.
     fn is_local_phone(&self) -> bool {
         let date = self.digits.len() == 8 && matches!(&self.digits[..2], "19" | "20") && is_day(&self.digits[4..]);
-        matches!(self.digits.len(), 7 | 8)
-            && self.groups.len() <= 2
-            && self.groups[0].range.len() >= 3
+        let company = self.digits.len() == 10 && ["400", "800"].iter().any(|prefix| self.digits.starts_with(prefix));
+        let local = matches!(self.digits.len(), 7 | 8) && self.groups.len() <= 2 && self.groups[0].range.len() >= 3;
+        // Nobody has nine or ten digits, but fingers slip.
+        let mistyped = matches!(self.digits.len(), 9 | 10) && self.groups.len() == 1;
+        (local || mistyped)
             && matches!(self.digits.as_bytes()[0], b'2'..=b'9')
             && !date
+            && !company
             && self.follows(5, &["电话", "座机", "致电", "拨打", "传真", "号码", "联系", "tel", "回电", "去电"])
     }
 

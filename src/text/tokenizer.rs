@@ -153,3 +153,108 @@ fn original_span(text: &CleanText, (start, end): (usize, usize)) -> (u32, u32) {
     let last = source[end.saturating_sub(1).clamp(start, source.len() - 1)];
     (first, last.max(first) + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::clean;
+    use super::*;
+
+    /// A tokenizer like BERT's with a handful of words; `spare` is left out of the vocabulary.
+    fn tokenizer_without(spare: &str) -> Result<AppealTokenizer, TokenizerError> {
+        let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "路", "灯", "坏", "了", "wi", "##fi", "[", "]", "sep", ",", "区"];
+        let vocab: serde_json::Map<_, _> =
+            words.iter().enumerate().filter(|(_, w)| **w != spare).map(|(i, w)| ((*w).to_owned(), i.into())).collect();
+        let added: Vec<_> = words[..4]
+            .iter()
+            .enumerate()
+            .filter(|(_, w)| **w != spare)
+            .map(|(id, content)| {
+                serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                    "normalized": false, "special": true})
+            })
+            .collect();
+        let json = serde_json::json!({
+            "version": "1.0",
+            "truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
+            "padding": {"strategy": {"Fixed": 32}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0,
+                "pad_token": "[PAD]"},
+            "added_tokens": added,
+            "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null,
+                "lowercase": false},
+            "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null, "decoder": null,
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                "vocab": vocab},
+        });
+        AppealTokenizer::from_bytes(json.to_string().as_bytes())
+    }
+
+    fn tokenizer() -> AppealTokenizer {
+        tokenizer_without("").expect("a good tokenizer")
+    }
+
+    #[test]
+    fn a_short_appeal_is_read_whole_with_its_category() {
+        let encoding = tokenizer().encode(&clean("路灯，ＷＩＦＩ坏了很"), Some("区　路灯"), 64).expect("tokens");
+        assert_eq!(encoding.ids, [2, 4, 5, 13, 8, 9, 6, 7, 1, 3, 14, 4, 5, 3]);
+        assert_eq!(encoding.type_ids, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
+        assert_eq!(encoding.spans[1..7], [Some((0, 1)), Some((1, 2)), Some((2, 3)), Some((3, 5)), Some((5, 7)), Some((7, 8))]);
+        assert_eq!(encoding.spans[9..], [None; 5]);
+        assert_eq!((encoding.tokens_given, encoding.reading, encoding.text_tokens()), (14, Reading::Whole, 8));
+        assert_eq!(tokenizer().unknown_share(&encoding), 0.125);
+    }
+
+    #[test]
+    fn a_long_appeal_is_read_from_head_and_tail_and_says_so() {
+        let text = format!("路{}灯", "坏".repeat(100));
+        let encoding = tokenizer().encode(&clean(&text), Some("区"), 24).expect("tokens");
+        assert_eq!(encoding.ids.len(), 24);
+        assert_eq!((encoding.tokens_given, encoding.reading), (106, Reading::HeadAndTail));
+        assert_eq!(encoding.spans[1], Some((0, 1)));
+        assert_eq!(encoding.spans[15], Some((14, 15)));
+        assert_eq!(encoding.spans[16], Some((97, 98)));
+        assert_eq!(encoding.spans[20], Some((101, 102)));
+        assert_eq!(encoding.ids[20..], [5, 3, 14, 3]);
+    }
+
+    #[test]
+    fn the_second_sentence_is_capped_and_never_crowds_out_the_text() {
+        let encoding = tokenizer().encode(&clean("路灯坏了"), Some(&"区".repeat(200)), 512).expect("tokens");
+        assert_eq!(encoding.type_ids.iter().filter(|&&t| t == 1).count(), MAX_SECOND_TOKENS + 1);
+        assert_eq!((encoding.tokens_given, encoding.reading), (207, Reading::Whole));
+        let encoding = tokenizer().encode(&clean("路灯坏了"), Some(&"区".repeat(200)), MIN_TOKENS).expect("tokens");
+        assert_eq!((encoding.ids.len(), encoding.text_tokens()), (8, 3));
+        let blank = tokenizer().encode(&clean("路灯坏了"), Some("　"), 512).expect("tokens");
+        assert_eq!(blank.ids.len(), 6);
+    }
+
+    #[test]
+    fn a_special_token_that_a_citizen_types_is_only_text() {
+        let encoding = tokenizer().encode(&clean("路[SEP]灯"), Some("[SEP]"), 64).expect("tokens");
+        assert_eq!(encoding.ids, [2, 4, 10, 12, 11, 5, 3, 10, 12, 11, 3]);
+        // Even where nothing was lower-cased.
+        let raw = tokenizer().tokens("路[SEP]灯").expect("tokens");
+        assert!(!raw.get_ids().contains(&3), "{:?}", raw.get_ids());
+    }
+
+    #[test]
+    fn a_vocabulary_without_a_special_token_is_refused_by_name() {
+        for spare in ["[CLS]", "[SEP]", "[UNK]", "[PAD]"] {
+            let error = tokenizer_without(spare).err().expect("a refusal");
+            assert!(error.to_string().contains(spare), "{error}");
+        }
+        assert!(AppealTokenizer::from_bytes(b"{}").is_err());
+    }
+
+    #[test]
+    fn nothing_to_read_is_an_empty_sentence_and_no_room_an_error() {
+        let encoding = tokenizer().encode(&clean(""), None, 16).expect("tokens");
+        assert_eq!((encoding.ids, encoding.tokens_given), (vec![2, 3], 2));
+        assert!(tokenizer().encode(&clean("路灯"), None, MIN_TOKENS - 1).is_err());
+    }
+
+    #[test]
+    fn one_tokenizer_serves_many_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<AppealTokenizer>();
+    }
+}
