@@ -10,7 +10,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::dropout::Mask;
-use super::vector::{LANES, View, dispatch, dot, exp, product, sum};
+use super::vector::{LANES, View, dot, exp, product, sum, vectorised};
 use super::{Dropout, fused, plain, values, with_values};
 
 /// Queries per task of the forward pass: long sequences are split among the cores, and their scores stay in cache.
@@ -157,40 +157,41 @@ impl Attention {
         }
     }
 
+    #[inline(always)]
     /// All heads of one block of queries into `out` [rows, width].
-    fn forward_block(&self, sequence: usize, rows: Range<usize>, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
+    fn forward_block(&self, sequence: usize, rows: Range<usize>, inputs: [&[f32]; 3], out: &mut [f32]) {
+        let [q, k, v] = inputs;
         let (queries, keys) = self.shape.sequence(sequence);
         let width = out.len() / rows.len();
         let size = width / self.shape.heads;
         let hidden = self.shape.hidden.get(queries.start + rows.start..queries.start + rows.end).unwrap_or(&[]);
         let mut scratch = Scratch::default();
-        dispatch(|| {
-            for h in 0..self.shape.heads {
-                let head = Head {
-                    q: &q[queries.start * width + h * size..],
-                    k: &k[keys.start * width + h * size..],
-                    v: &v[keys.start * width + h * size..],
-                    width,
-                    size,
-                    keys: keys.len(),
-                };
-                let padded = head.keys.next_multiple_of(LANES);
-                self.probabilities(head, rows.clone(), hidden, &mut scratch);
-                let probabilities = match self.mask {
-                    Some(mask) => {
-                        let dropped = Scratch::zeroed(&mut scratch.dropped, rows.len() * padded);
-                        Self::drop_out(mask, h as u32, queries.start + rows.start, padded, &scratch.probabilities, dropped);
-                        &*dropped
-                    }
-                    None => &scratch.probabilities[..],
-                };
-                let probabilities = View { values: probabilities, stride: padded };
-                let values = View { values: head.v, stride: width };
-                product(rows.len(), head.keys, size, probabilities, values, &mut out[h * size..], width);
-            }
-        });
+        for h in 0..self.shape.heads {
+            let head = Head {
+                q: &q[queries.start * width + h * size..],
+                k: &k[keys.start * width + h * size..],
+                v: &v[keys.start * width + h * size..],
+                width,
+                size,
+                keys: keys.len(),
+            };
+            let padded = head.keys.next_multiple_of(LANES);
+            self.probabilities(head, rows.clone(), hidden, &mut scratch);
+            let probabilities = match self.mask {
+                Some(mask) => {
+                    let dropped = Scratch::zeroed(&mut scratch.dropped, rows.len() * padded);
+                    Self::drop_out(mask, h as u32, queries.start + rows.start, padded, &scratch.probabilities, dropped);
+                    &*dropped
+                }
+                None => &scratch.probabilities[..],
+            };
+            let probabilities = View { values: probabilities, stride: padded };
+            let values = View { values: head.v, stride: width };
+            product(rows.len(), head.keys, size, probabilities, values, &mut out[h * size..], width);
+        }
     }
 
+    #[inline(always)]
     /// All heads of one sequence, backward. With p the probabilities, m the dropout factors and do the gradient of the result:
     /// dv = (p m)ᵀ do, dp = (do vᵀ) m, ds = p (dp - sum(p dp)) * scale, dq = ds k, dk = dsᵀ q.
     fn backward_sequence(&self, sequence: usize, width: usize, inputs: [&[f32]; 4], grads: [&mut [f32]; 3]) {
@@ -204,58 +205,68 @@ impl Attention {
         let scale = 1.0 / (size as f32).sqrt();
         let hidden = self.shape.hidden.get(queries.clone()).unwrap_or(&[]);
         let mut scratch = Scratch::default();
-        dispatch(|| {
-            for h in 0..self.shape.heads {
-                let head = Head {
-                    q: &q[queries.start * width + h * size..],
-                    k: &k[keys.start * width + h * size..],
-                    v: &v[keys.start * width + h * size..],
-                    width,
-                    size,
-                    keys: keys.len(),
-                };
-                let grad = View { values: &grad[queries.start * width + h * size..], stride: width };
-                let (rows, padded) = (queries.len(), head.keys.next_multiple_of(LANES));
-                self.probabilities(head, 0..rows, hidden, &mut scratch);
-                let dropped = Scratch::zeroed(&mut scratch.dropped, rows * padded);
-                match self.mask {
-                    Some(mask) => Self::drop_out(mask, h as u32, queries.start, padded, &scratch.probabilities, dropped),
-                    None => dropped.copy_from_slice(&scratch.probabilities),
-                }
-                let transposed = Scratch::zeroed(&mut scratch.transposed, head.keys * rows);
-                transpose(dropped, padded, rows, head.keys, rows, transposed);
-                product(head.keys, rows, size, View { values: transposed, stride: rows }, grad, &mut grad_v[h * size..], width);
-
-                let values_transposed = Scratch::zeroed(&mut scratch.values_transposed, size * padded);
-                transpose(head.v, width, head.keys, size, padded, values_transposed);
-                let scores_grad = Scratch::zeroed(&mut scratch.scores_grad, rows * padded);
-                let values_transposed = View { values: values_transposed, stride: padded };
-                product(rows, size, padded, grad, values_transposed, scores_grad, padded);
-                let probabilities = scratch.probabilities.chunks_exact(padded).zip(dropped.chunks_exact(padded));
-                for (ds, (p, pm)) in scores_grad.chunks_exact_mut(padded).zip(probabilities) {
-                    // sum(p dp) = sum((p m) (do vᵀ)).
-                    let mean = dot(pm, ds);
-                    for ((ds, p), pm) in ds.iter_mut().zip(p).zip(pm) {
-                        *ds = (*pm * *ds - *p * mean) * scale;
-                    }
-                }
-                let keys_view = View { values: head.k, stride: width };
-                let scores_view = View { values: scores_grad, stride: padded };
-                product(rows, head.keys, size, scores_view, keys_view, &mut grad_q[h * size..], width);
-                let transposed = Scratch::zeroed(&mut scratch.transposed, head.keys * rows);
-                transpose(scores_grad, padded, rows, head.keys, rows, transposed);
-                let queries_view = View { values: head.q, stride: width };
-                product(
-                    head.keys,
-                    rows,
-                    size,
-                    View { values: transposed, stride: rows },
-                    queries_view,
-                    &mut grad_k[h * size..],
-                    width,
-                );
+        for h in 0..self.shape.heads {
+            let head = Head {
+                q: &q[queries.start * width + h * size..],
+                k: &k[keys.start * width + h * size..],
+                v: &v[keys.start * width + h * size..],
+                width,
+                size,
+                keys: keys.len(),
+            };
+            let grad = View { values: &grad[queries.start * width + h * size..], stride: width };
+            let (rows, padded) = (queries.len(), head.keys.next_multiple_of(LANES));
+            self.probabilities(head, 0..rows, hidden, &mut scratch);
+            let dropped = Scratch::zeroed(&mut scratch.dropped, rows * padded);
+            match self.mask {
+                Some(mask) => Self::drop_out(mask, h as u32, queries.start, padded, &scratch.probabilities, dropped),
+                None => dropped.copy_from_slice(&scratch.probabilities),
             }
-        });
+            let transposed = Scratch::zeroed(&mut scratch.transposed, head.keys * rows);
+            transpose(dropped, padded, rows, head.keys, rows, transposed);
+            product(head.keys, rows, size, View { values: transposed, stride: rows }, grad, &mut grad_v[h * size..], width);
+
+            let values_transposed = Scratch::zeroed(&mut scratch.values_transposed, size * padded);
+            transpose(head.v, width, head.keys, size, padded, values_transposed);
+            let scores_grad = Scratch::zeroed(&mut scratch.scores_grad, rows * padded);
+            let values_transposed = View { values: values_transposed, stride: padded };
+            product(rows, size, padded, grad, values_transposed, scores_grad, padded);
+            let probabilities = scratch.probabilities.chunks_exact(padded).zip(dropped.chunks_exact(padded));
+            for (ds, (p, pm)) in scores_grad.chunks_exact_mut(padded).zip(probabilities) {
+                // sum(p dp) = sum((p m) (do vᵀ)).
+                let mean = dot(pm, ds);
+                for ((ds, p), pm) in ds.iter_mut().zip(p).zip(pm) {
+                    *ds = (*pm * *ds - *p * mean) * scale;
+                }
+            }
+            let keys_view = View { values: head.k, stride: width };
+            let scores_view = View { values: scores_grad, stride: padded };
+            product(rows, head.keys, size, scores_view, keys_view, &mut grad_q[h * size..], width);
+            let transposed = Scratch::zeroed(&mut scratch.transposed, head.keys * rows);
+            transpose(scores_grad, padded, rows, head.keys, rows, transposed);
+            let queries_view = View { values: head.q, stride: width };
+            product(
+                head.keys,
+                rows,
+                size,
+                View { values: transposed, stride: rows },
+                queries_view,
+                &mut grad_k[h * size..],
+                width,
+            );
+        }
+    }
+}
+
+vectorised! {
+    fn forward_block<'a>(op: &'a Attention, sequence: usize, rows: Range<usize>, inputs: [&'a [f32]; 3], out: &'a mut [f32]) {
+        op.forward_block(sequence, rows, inputs, out);
+    }
+}
+
+vectorised! {
+    fn backward_sequence<'a>(op: &'a Attention, sequence: usize, width: usize, inputs: [&'a [f32]; 4], grads: [&'a mut [f32]; 3]) {
+        op.backward_sequence(sequence, width, inputs, grads);
     }
 }
 
@@ -303,7 +314,7 @@ impl CustomOp3 for Attention {
                 })
             })
             .collect();
-        tasks.into_par_iter().for_each(|(sequence, rows, out)| self.forward_block(sequence, rows, q, k, v, out));
+        tasks.into_par_iter().for_each(|(sequence, rows, out)| forward_block(self, sequence, rows, [q, k, v], out));
         Ok((CpuStorage::F32(out), q_layout.shape().clone()))
     }
 
@@ -330,7 +341,7 @@ impl CustomOp3 for Attention {
                 with_values(v, |v| {
                     with_values(grad, |grad| {
                         tasks.into_par_iter().enumerate().for_each(|(sequence, grads)| {
-                            self.backward_sequence(sequence, width, [q, k, v, grad], grads);
+                            backward_sequence(self, sequence, width, [q, k, v, grad], grads);
                         });
                     })
                 })

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::values;
-use super::vector::dispatch;
+use super::vector::vectorised;
 
 const BLOCK: usize = 16_384;
 
@@ -73,6 +73,14 @@ pub fn dropout(x: &Tensor, dropout: Option<&Dropout>) -> Result<Tensor> {
 
 struct DropoutOp(Mask);
 
+vectorised! {
+    fn drop_block<'a>(mask: Mask, first: u32, x: &'a [f32], y: &'a mut [f32]) {
+        for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
+            *y = x * mask.factor(first.wrapping_add(i as u32));
+        }
+    }
+}
+
 impl CustomOp1 for DropoutOp {
     fn name(&self) -> &'static str {
         "dropout"
@@ -83,12 +91,7 @@ impl CustomOp1 for DropoutOp {
         let mask = self.0;
         let mut y = vec![0f32; x.len()];
         y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).enumerate().for_each(|(block, (y, x))| {
-            dispatch(|| {
-                let first = (block * BLOCK) as u32;
-                for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
-                    *y = x * mask.factor(first.wrapping_add(i as u32));
-                }
-            });
+            drop_block(mask, (block * BLOCK) as u32, x, y);
         });
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
