@@ -72,11 +72,16 @@ const STATE: &str = "state.safetensors";
 const PROGRESS: &str = "progress.json";
 
 impl RunFolder {
-    /// Under the output folder.
+    /// `<out>.run`, beside the model folder.
     pub fn create(out: &Path) -> Result<Self> {
-        let root = out.join("run");
+        let root = crate::export::beside(out, "run");
         std::fs::create_dir_all(&root).with_context(|| format!("{}: cannot be created", root.display()))?;
         Ok(Self { root })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.root
     }
 
     /// Removes what an earlier run left.

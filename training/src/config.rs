@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct TrainConfig {
     /// Name of the model: what it routes for. Defaults to the output folder's.
     pub name: String,
+    /// What the model card says of the data: where it comes from, under which terms, what it leaves out.
+    pub about: String,
     /// Seeds the order of the data, dropout and fresh weights.
     pub seed: u64,
     /// Most passes over the training orders.
@@ -51,6 +53,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             name: String::new(),
+            about: String::new(),
             seed: 12_345,
             epochs: 6,
             patience: 2,

@@ -119,11 +119,6 @@ impl Labels {
         self.rows.get(department).copied()
     }
 
-    /// Rows of the departments with at least `min_orders` training orders.
-    pub fn frequent(&self, min_orders: usize) -> Vec<usize> {
-        (0..self.departments.len()).filter(|row| self.departments[*row].training_orders >= min_orders).collect()
-    }
-
     /// Says what a data team should know before it waits for hours.
     pub fn report(&self, training: &Orders, validation: &Orders, min_orders: usize) {
         let known = |orders: &Orders, value: bool| orders.orders.iter().filter(|order| order.rerouted == Some(value)).count();

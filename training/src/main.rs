@@ -1,14 +1,18 @@
 //! `paidan-train`: from a city's labelled orders to a model folder that `paidan` serves.
 
+mod calibrate;
+mod card;
 mod checkpoint;
 mod config;
 mod dataset;
 mod examples;
+mod export;
 mod logistic;
 mod loss;
 mod model;
 mod optimizer;
 mod progress;
+mod report;
 mod trainer;
 mod validate;
 
@@ -23,6 +27,7 @@ use paidan::text::AppealTokenizer;
 use crate::config::TrainConfig;
 use crate::dataset::{Labels, Orders};
 use crate::examples::Example;
+use crate::export::Export;
 use crate::trainer::Trainer;
 
 /// Retrains paidan's router on a city's own labelled orders.
@@ -54,7 +59,7 @@ struct TrainArgs {
     /// Folder of the base model: config.json, tokenizer.json, model.safetensors.
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
-    /// Where the model folder goes; checkpoints lie in its `run` folder.
+    /// Where the model folder goes; checkpoints lie beside it in DIR.run, an earlier model stays as DIR.previous.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Training configuration (TOML); without it the defaults.
@@ -113,6 +118,26 @@ fn train(args: &TrainArgs) -> Result<()> {
         has_dispute_head: Labels::has_disputes(&training),
         inputs: Trainer::inputs(&training, &validation, &base),
     };
-    let _progress = trainer.run(&args.out, args.resume)?;
+    let progress = trainer.run(&args.out, args.resume)?;
+    let export = Export {
+        base: &base,
+        labels: &labels,
+        training: &training,
+        training_examples: &training_examples,
+        validation: &validation,
+        validation_examples: &validation_examples,
+        tokenizer: &tokenizer,
+        progress: &progress,
+    };
+    let manifest = export.write(&args.out)?;
+    for (name, value) in &manifest.metrics {
+        say(&format!("{name:55} {value:.4}"));
+    }
+    say(&format!(
+        "{}: version {}; serve it with: paidan serve --model {}",
+        args.out.display(),
+        manifest.version,
+        args.out.display()
+    ));
     Ok(())
 }

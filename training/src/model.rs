@@ -18,8 +18,6 @@ pub struct Trainee {
     pub variables: BTreeMap<String, Var>,
     /// What computes with them.
     pub classifier: Classifier,
-    /// Whether it learns disputes.
-    pub has_dispute_head: bool,
 }
 
 impl Trainee {
@@ -57,7 +55,7 @@ impl Trainee {
             variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
         let vb = VarBuilder::from_tensors(shared, DType::F32, &Device::Cpu);
         let classifier = Classifier::load(config, departments, has_dispute_head, vb).context("the base model does not fit")?;
-        Ok(Self { variables, classifier, has_dispute_head })
+        Ok(Self { variables, classifier })
     }
 
     /// Sets every variable from `tensors`; all must be there, with their shapes.

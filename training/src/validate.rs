@@ -20,8 +20,6 @@ pub struct Answers {
     pub dispute_logits: Vec<f32>,
     /// [orders][hidden].
     pub embeddings: Vec<Vec<f32>>,
-    /// Tokens of the text itself, for each order.
-    pub text_tokens: Vec<usize>,
 }
 
 /// Runs the model over all examples, long ones with long ones.
@@ -40,7 +38,6 @@ pub fn answer(
         department_logits: vec![Vec::new(); count],
         dispute_logits: vec![0.0; count],
         embeddings: vec![Vec::new(); count],
-        text_tokens: encodings.iter().map(|encoding| encoding.spans.iter().flatten().count()).collect(),
     };
     let mut has_disputes = true;
     let mut start = 0;
@@ -76,8 +73,6 @@ pub fn answer(
 
 /// Figures of one validation.
 pub struct Figures {
-    /// Over all orders.
-    pub all: DepartmentMeasures,
     /// Over the orders of departments with enough training orders.
     pub frequent: DepartmentMeasures,
     /// Area under the curve of the dispute head's logit alone.
@@ -96,5 +91,5 @@ pub fn measure(answers: &Answers, examples: &[Example], departments: &[Departmen
         }
     }
     let frequent = |id: &str| departments.iter().any(|d| d.id == id && d.training_orders >= min_orders);
-    Figures { all: scores.measures(), frequent: scores.measures_within(frequent), dispute_auc: disputes.measures().auc }
+    Figures { frequent: scores.measures_within(frequent), dispute_auc: disputes.measures().auc }
 }

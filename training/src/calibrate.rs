@@ -1,0 +1,182 @@
+//! Calibration on validation orders: one temperature for the departments, small logistic models for the risks, and the
+//! thresholds beyond which a person should look.
+
+use paidan::evaluation::{DepartmentScores, RiskScores, Truth, WorkOrder, coverage_at, coverage_points};
+use paidan::model::Calibration;
+use paidan::model::calibration::{DisputeWeights, ProposalWeights, Scales, entropy, softmax, surprise};
+
+use crate::dataset::Labels;
+use crate::logistic;
+use crate::validate::Answers;
+
+/// Precision that answers must have which go out without a person.
+const PRECISION_ALONE: f64 = 0.95;
+/// Share of orders that may be reviewed for their dispute risk.
+const REVIEW_SHARE: f64 = 0.10;
+/// Share of validation orders that count as unlike anything seen.
+const UNLIKE_SHARE: f64 = 0.01;
+/// Distance of the two best departments below which the second is called close.
+const CLOSE_MARGIN: f32 = 0.15;
+/// Texts with fewer tokens say too little.
+const SHORT_TOKENS: usize = 5;
+/// Keeps the logistic models of few disputes from running away.
+const RIDGE: f64 = 0.1;
+
+/// The validation orders with what the model said of them, for one kind of input.
+pub struct Judged<'a> {
+    /// The orders.
+    pub orders: &'a [WorkOrder],
+    /// Labels of the model.
+    pub labels: &'a Labels,
+    /// What it said, in the orders' order.
+    pub answers: &'a Answers,
+}
+
+impl Judged<'_> {
+    fn department(&self, order: usize) -> Option<usize> {
+        self.orders[order].department.as_deref().and_then(|name| self.labels.row(name))
+    }
+
+    /// The orders for which it is known whether they were disputed, and whether they were.
+    fn disputed(&self) -> Vec<(usize, bool)> {
+        let known = |(i, order): (usize, &WorkOrder)| order.rerouted.map(|disputed| (i, disputed));
+        self.orders.iter().enumerate().filter_map(known).collect()
+    }
+
+    /// Summed probability of the departments that the operator named, where all is known.
+    fn proposals(&self, temperature: f32) -> Vec<(f32, bool)> {
+        let mut proposals = Vec::new();
+        for (i, disputed) in self.disputed() {
+            let rows: Vec<usize> = self.orders[i].instructed.iter().filter_map(|name| self.labels.row(name)).collect();
+            if !rows.is_empty() {
+                let probabilities = softmax(&self.answers.department_logits[i], temperature);
+                proposals.push((rows.iter().map(|row| probabilities[*row]).sum(), disputed));
+            }
+        }
+        proposals
+    }
+
+    /// The temperature with the least mean negative log-likelihood, by golden section over its logarithm.
+    fn temperature(&self) -> f32 {
+        let known: Vec<(usize, usize)> =
+            (0..self.orders.len()).filter_map(|i| self.department(i).map(|department| (i, department))).collect();
+        if known.is_empty() {
+            return 1.0;
+        }
+        let loss = |log_temperature: f64| -> f64 {
+            let temperature = log_temperature.exp() as f32;
+            let surprise = |(i, department): &(usize, usize)| {
+                f64::from(surprise(softmax(&self.answers.department_logits[*i], temperature)[*department]))
+            };
+            known.iter().map(surprise).sum()
+        };
+        let ratio = (5f64.sqrt() - 1.0) / 2.0;
+        let (mut low, mut high) = (-3f64, 3f64);
+        for _ in 0..60 {
+            let (left, right) = (high - ratio * (high - low), low + ratio * (high - low));
+            if loss(left) < loss(right) { high = right } else { low = left }
+        }
+        (f64::midpoint(low, high)).exp() as f32
+    }
+
+    fn dispute_features(&self, temperature: f32) -> (Vec<Vec<f64>>, Vec<bool>) {
+        let feature = |i: usize| {
+            let probabilities = softmax(&self.answers.department_logits[i], temperature);
+            let logit = self.answers.dispute_logits.get(i).copied().unwrap_or_default();
+            vec![f64::from(logit), f64::from(entropy(&probabilities))]
+        };
+        self.disputed().into_iter().map(|(i, disputed)| (feature(i), disputed)).unzip()
+    }
+
+    /// Fits everything that depends on the kind of input.
+    pub fn scales(&self) -> Scales {
+        let temperature = self.temperature();
+        let (features, outcomes) = self.dispute_features(temperature);
+        let default = Calibration::default().text_only;
+        let dispute = logistic::fit(&features, &outcomes, RIDGE).map_or(default.dispute, |weights| DisputeWeights {
+            head: weights[0] as f32,
+            entropy: weights[1] as f32,
+            bias: weights[2] as f32,
+        });
+        let (surprises, outcomes): (Vec<Vec<f64>>, Vec<bool>) =
+            self.proposals(temperature).into_iter().map(|(p, disputed)| (vec![f64::from(surprise(p))], disputed)).unzip();
+        let proposal = logistic::fit(&surprises, &outcomes, RIDGE)
+            .map_or(default.proposal, |weights| ProposalWeights { surprise: weights[0] as f32, bias: weights[1] as f32 });
+        Scales { temperature, dispute, proposal }
+    }
+
+    /// What these scales make of the orders.
+    pub fn scores(&self, scales: &Scales) -> Scores {
+        let mut departments = DepartmentScores::new(self.labels.departments.iter().map(|d| d.id.clone()).collect());
+        for (i, order) in self.orders.iter().enumerate() {
+            let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
+            let name = order.department.as_deref().unwrap_or_default();
+            departments.push(&probabilities, self.department(i).map_or(Truth::Unknown(name), Truth::Known));
+        }
+        let mut scores = Scores { departments, disputes: RiskScores::default(), proposals: RiskScores::default() };
+        if !self.answers.dispute_logits.is_empty() {
+            for (i, disputed) in self.disputed() {
+                let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
+                scores.disputes.push(scales.dispute_risk(self.answers.dispute_logits[i], &probabilities), disputed);
+            }
+        }
+        for (probability, disputed) in self.proposals(scales.temperature) {
+            scores.proposals.push(scales.proposal_risk(probability), disputed);
+        }
+        scores
+    }
+
+    /// Dispute risks where the weights were fitted on the other four fifths: how much of the figure is the fit's own.
+    pub fn cross_validated_disputes(&self, temperature: f32) -> RiskScores {
+        let (features, outcomes) = self.dispute_features(temperature);
+        let mut scores = RiskScores::default();
+        for fold in 0..5 {
+            let outside = |i: &usize| i % 5 != fold;
+            let rows: Vec<usize> = (0..features.len()).filter(outside).collect();
+            let train: Vec<Vec<f64>> = rows.iter().map(|i| features[*i].clone()).collect();
+            let truth: Vec<bool> = rows.iter().map(|i| outcomes[*i]).collect();
+            let Some(weights) = logistic::fit(&train, &truth, RIDGE) else { continue };
+            for i in (0..features.len()).filter(|i| i % 5 == fold) {
+                let log_odds = weights[0] * features[i][0] + weights[1] * features[i][1] + weights[2];
+                scores.push((1.0 / (1.0 + (-log_odds).exp())) as f32, outcomes[i]);
+            }
+        }
+        scores
+    }
+}
+
+/// Scored validation orders.
+pub struct Scores {
+    /// Ranked departments.
+    pub departments: DepartmentScores,
+    /// Dispute risk; empty without a dispute head.
+    pub disputes: RiskScores,
+    /// Risk of the operator's proposal.
+    pub proposals: RiskScores,
+}
+
+/// Fits the whole calibration from text alone and from text with category; `familiarity` holds each validation order's cosine
+/// to the nearest centre.
+pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>, familiarity: &[f32]) -> Calibration {
+    let mut calibration =
+        Calibration { text_only: text_only.scales(), with_category: with_category.scales(), ..Calibration::default() };
+    let scores = text_only.scores(&calibration.text_only);
+    let points = coverage_points(&scores.departments.confidences());
+    let alone = coverage_at(&points, PRECISION_ALONE).and_then(|coverage| coverage.threshold);
+    let review = &mut calibration.review;
+    review.confidence = alone.map_or(review.confidence, |threshold| (threshold as f32).clamp(0.5, 0.99));
+    review.margin = CLOSE_MARGIN;
+    review.text_tokens = SHORT_TOKENS;
+    let risks: Vec<f32> = scores.disputes.pairs().iter().map(|(risk, _)| *risk).collect();
+    review.dispute_risk = quantile(&risks, 1.0 - REVIEW_SHARE).unwrap_or(review.dispute_risk);
+    review.familiarity = quantile(familiarity, UNLIKE_SHARE).unwrap_or(review.familiarity);
+    calibration
+}
+
+/// The value below which a share of the values lies.
+fn quantile(values: &[f32], share: f64) -> Option<f32> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let at = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
+    sorted.get(at).copied()
+}

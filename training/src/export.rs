@@ -1,0 +1,227 @@
+//! Export: from the best variables to a model folder that serves.
+//!
+//! Everything is made in a folder of its own beside the target, the manifest last, and takes the target's place by a rename.
+//! What was there before stays as `<target>.previous`: rolling back is one rename too.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use paidan::model::{Artifacts, BertConfig, CENTRES, Classifier, DataRecord, FileRecord, Manifest, file, sha256_hex};
+use paidan::text::AppealTokenizer;
+
+use crate::calibrate::{Judged, Scores, calibrate};
+use crate::card;
+use crate::checkpoint::{Progress, RunFolder, write_flushed, write_tensors};
+use crate::dataset::{Labels, Orders};
+use crate::examples::{Example, InputKind};
+use crate::report;
+use crate::validate::answer;
+
+/// What an export is made from.
+pub struct Export<'a> {
+    /// The base model, for its tokenizer and configuration.
+    pub base: &'a Artifacts,
+    /// Departments.
+    pub labels: &'a Labels,
+    /// Training orders, read.
+    pub training: &'a Orders,
+    /// The same as examples, for the departments' centres.
+    pub training_examples: &'a [Example],
+    /// Validation orders, read.
+    pub validation: &'a Orders,
+    /// The same as examples.
+    pub validation_examples: &'a [Example],
+    /// The base model's tokenizer.
+    pub tokenizer: &'a AppealTokenizer,
+    /// How the run went.
+    pub progress: &'a Progress,
+}
+
+impl Export<'_> {
+    /// Writes the model folder and returns its manifest.
+    pub fn write(&self, out: &Path) -> Result<Manifest> {
+        let new = beside(out, "new");
+        if new.exists() {
+            std::fs::remove_dir_all(&new).with_context(|| format!("{}: cannot be removed", new.display()))?;
+        }
+        std::fs::create_dir_all(&new).with_context(|| format!("{}: cannot be created", new.display()))?;
+        let run = RunFolder::create(out)?;
+        self.write_model(&new, run.load_best()?)?;
+        // From here on the model is what was written: f16 weights, read back by the code that serves them.
+        let artifacts = Artifacts::open(&new).context("the exported model cannot be opened")?;
+        let classifier = self.classifier(&artifacts)?;
+        let limit = artifacts.config.max_position_embeddings;
+        crate::say("finding the departments' centres");
+        let seen = answer(&classifier, self.training_examples, self.tokenizer, InputKind::TextOnly, limit)?;
+        let centres = self.centres(&seen.embeddings, artifacts.config.hidden_size);
+        crate::say("calibrating on the validation orders");
+        let text = answer(&classifier, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
+        let category = answer(&classifier, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
+        let judged = |answers| Judged { orders: &self.validation.orders, labels: self.labels, answers };
+        let familiarity: Vec<f32> = text.embeddings.iter().map(|embedding| nearest(&centres, embedding)).collect();
+        let calibration = calibrate(&judged(&text), &judged(&category), &familiarity);
+        let text_scores = judged(&text).scores(&calibration.text_only);
+        let category_scores = judged(&category).scores(&calibration.with_category);
+        let mut metrics = BTreeMap::new();
+        self.measures(&mut metrics, "text_only", &text_scores);
+        self.measures(&mut metrics, "with_category", &category_scores);
+        let held_out = judged(&text).cross_validated_disputes(calibration.text_only.temperature).measures();
+        insert(&mut metrics, "text_only.dispute_auc_cross_validated", held_out.auc);
+        insert(&mut metrics, "text_only.dispute_average_precision_cross_validated", held_out.average_precision);
+
+        self.write_weights(&new, &artifacts.tensors, Some(&centres))?;
+        write_flushed(&new.join(file::CALIBRATION), &serde_json::to_vec_pretty(&calibration)?)?;
+        let mut manifest = self.manifest(metrics)?;
+        let weights = std::fs::read(new.join(file::WEIGHTS))?;
+        manifest.version = format!("{}-{}", manifest.created_at[..10].replace('-', ""), &sha256_hex(&weights)[..8]);
+        write_flushed(&new.join("README.md"), card::render(&manifest, self.labels, self.progress).as_bytes())?;
+        for entry in std::fs::read_dir(&new)? {
+            let path = entry?.path();
+            let bytes = std::fs::read(&path)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            manifest.files.insert(name, FileRecord { sha256: sha256_hex(&bytes), bytes: bytes.len() as u64 });
+        }
+        write_flushed(&new.join(file::MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+        paidan::routing::Router::open(&new).context("the exported model does not open")?;
+        let page = report::render(&manifest, self.progress, &text_scores, &category_scores);
+        write_flushed(&run.path().join("report.html"), page.as_bytes())?;
+        take_place(&new, out)?;
+        Ok(manifest)
+    }
+
+    /// Weights, configuration, tokenizer, departments: what `Artifacts::open` needs.
+    fn write_model(&self, folder: &Path, tensors: HashMap<String, Tensor>) -> Result<()> {
+        self.write_weights(folder, &tensors, None)?;
+        let mut config: BertConfig = self.base.config.clone();
+        config.architectures = vec!["BertForSequenceClassification".to_owned()];
+        config.torch_dtype = Some("float16".to_owned());
+        let labels = self.labels.departments.iter().enumerate();
+        config.id2label = labels.clone().map(|(row, department)| (row.to_string(), department.id.clone())).collect();
+        config.label2id = labels.map(|(row, department)| (department.id.clone(), row)).collect();
+        write_flushed(&folder.join(file::CONFIG), &serde_json::to_vec_pretty(&config)?)?;
+        write_flushed(&folder.join(file::TOKENIZER), &self.base.tokenizer)?;
+        write_flushed(&folder.join(file::DEPARTMENTS), &serde_json::to_vec_pretty(&self.labels.departments)?)
+    }
+
+    fn write_weights(&self, folder: &Path, tensors: &HashMap<String, Tensor>, centres: Option<&[Vec<f32>]>) -> Result<()> {
+        let mut half: HashMap<String, Tensor> = HashMap::new();
+        for (name, tensor) in tensors {
+            half.insert(name.clone(), tensor.to_dtype(DType::F16)?);
+        }
+        if let Some(centres) = centres {
+            half.insert(CENTRES.to_owned(), Tensor::new(centres.to_vec(), &Device::Cpu)?.to_dtype(DType::F16)?);
+        }
+        write_tensors(&half, &folder.join(file::WEIGHTS))
+    }
+
+    fn classifier(&self, artifacts: &Artifacts) -> Result<Classifier> {
+        let vb = VarBuilder::from_tensors(artifacts.tensors.clone(), DType::F32, &Device::Cpu);
+        Ok(Classifier::load(&artifacts.config, artifacts.departments.len(), artifacts.has_dispute_head(), vb)?)
+    }
+
+    /// The mean embedding of each department's training orders, of length one.
+    fn centres(&self, embeddings: &[Vec<f32>], width: usize) -> Vec<Vec<f32>> {
+        let mut centres = vec![vec![0f32; width]; self.labels.departments.len()];
+        for (example, embedding) in self.training_examples.iter().zip(embeddings) {
+            if let Some(row) = example.department {
+                for (sum, x) in centres[row].iter_mut().zip(embedding) {
+                    *sum += x;
+                }
+            }
+        }
+        for centre in &mut centres {
+            let length = centre.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
+            centre.iter_mut().for_each(|x| *x /= length);
+        }
+        centres
+    }
+
+    fn measures(&self, metrics: &mut BTreeMap<String, f64>, kind: &str, scores: &Scores) {
+        let min_orders = self.progress.config.min_orders;
+        let frequent = |id: &str| self.labels.departments.iter().any(|d| d.id == id && d.training_orders >= min_orders);
+        let (all, frequent) = (scores.departments.measures(), scores.departments.measures_within(frequent));
+        let mut add = |name: &str, value: Option<f64>| insert(metrics, &format!("{kind}.{name}"), value);
+        add("accuracy", frequent.accuracy);
+        add("macro_f1", frequent.macro_f1);
+        add("top3", frequent.top3);
+        add("accuracy_all_departments", all.accuracy);
+        add("macro_f1_all_departments", all.macro_f1);
+        add("top3_all_departments", all.top3);
+        add("ece", all.ece);
+        add("share_alone_at_95", all.coverage_at_95.map(|coverage| coverage.share));
+        let (disputes, proposals) = (scores.disputes.measures(), scores.proposals.measures());
+        add("dispute_auc", disputes.auc);
+        add("dispute_average_precision", disputes.average_precision);
+        add("dispute_ece", disputes.ece);
+        add("proposal_auc", proposals.auc);
+        add("proposal_average_precision", proposals.average_precision);
+        add("proposal_ece", proposals.ece);
+    }
+
+    fn manifest(&self, metrics: BTreeMap<String, f64>) -> Result<Manifest> {
+        Ok(Manifest {
+            format: 1,
+            name: self.progress.config.name.clone(),
+            version: String::new(),
+            created_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            files: BTreeMap::new(),
+            data: DataRecord {
+                training_orders: self.training.orders.len(),
+                training_sha256: self.training.sha256.clone(),
+                validation_orders: self.validation.orders.len(),
+                validation_sha256: self.validation.sha256.clone(),
+            },
+            git_commit: git_commit(),
+            configuration: serde_json::to_value(&self.progress.config)?,
+            metrics,
+        })
+    }
+}
+
+fn insert(metrics: &mut BTreeMap<String, f64>, name: &str, value: Option<f64>) {
+    if let Some(value) = value {
+        metrics.insert(name.to_owned(), (value * 1e5).round() / 1e5);
+    }
+}
+
+/// Cosine to the nearest centre.
+fn nearest(centres: &[Vec<f32>], embedding: &[f32]) -> f32 {
+    let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
+    centres.iter().map(cosine).fold(-1.0, f32::max)
+}
+
+/// `<path>.<suffix>`, beside it.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{suffix}"));
+    path.with_file_name(name)
+}
+
+/// Puts `new` where `out` is; what was there becomes `<out>.previous`.
+fn take_place(new: &Path, out: &Path) -> Result<()> {
+    let previous = beside(out, "previous");
+    if out.exists() {
+        if previous.exists() {
+            std::fs::remove_dir_all(&previous).with_context(|| format!("{}: cannot be removed", previous.display()))?;
+        }
+        std::fs::rename(out, &previous).with_context(|| format!("{}: cannot be renamed", out.display()))?;
+    }
+    std::fs::rename(new, out).with_context(|| format!("{}: cannot be renamed", new.display()))
+}
+
+/// The commit of this program's source, `-dirty` if it had changes; empty where there is no git.
+fn git_commit() -> String {
+    let git = |arguments: &[&str]| -> Option<String> {
+        let output =
+            std::process::Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR")]).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    match (git(&["rev-parse", "HEAD"]), git(&["status", "--porcelain", "--untracked-files=no"])) {
+        (Some(commit), Some(changes)) if changes.is_empty() => commit,
+        (Some(commit), _) => format!("{commit}-dirty"),
+        _ => String::new(),
+    }
+}
