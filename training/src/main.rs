@@ -7,6 +7,8 @@ mod config;
 mod dataset;
 mod examples;
 mod export;
+#[cfg(test)]
+mod learning_tests;
 mod logistic;
 mod loss;
 mod model;

@@ -1,0 +1,246 @@
+//! `paidan-train` as a data team runs it: on files, from the command line, over a tiny base model.
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use paidan::evaluation::WorkOrder;
+use paidan::routing::Router;
+use paidan::text::Appeal;
+
+/// A folder with a base model, training and validation orders and a configuration.
+struct Workshop {
+    folder: tempfile::TempDir,
+}
+
+const SUBJECTS: [(&str, &str); 4] = [
+    ("城管", "门口的垃圾很久没人清,味道很大"),
+    ("交警", "路口的信号灯坏了,车很多很乱"),
+    ("供电", "小区停电了,请问什么时候来电"),
+    ("水务", "家里停水两天了,什么时候来水"),
+];
+
+fn orders(count: usize, first: usize) -> String {
+    let mut lines = String::new();
+    for i in first..first + count {
+        let (department, text) = SUBJECTS[i % SUBJECTS.len()];
+        let disputed = i.is_multiple_of(7);
+        let row = serde_json::json!({"order_id": format!("T{i}"), "appeal": format!("{text}{}号", i % 10), "department": department,
+            "category": ["公共设施", "其他"], "appeal_type": null, "rerouted": disputed, "instructed": [department]});
+        lines.push_str(&format!("{row}\n"));
+    }
+    lines
+}
+
+impl Workshop {
+    fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("base")).expect("a folder");
+        support::write_base_model(&folder.path().join("base"), 3);
+        let workshop = Self { folder };
+        workshop.write("train.jsonl", orders(64, 0).as_bytes());
+        workshop.write("validation.jsonl", orders(40, 1000).as_bytes());
+        workshop.write("config.toml", config.as_bytes());
+        workshop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).expect("written");
+    }
+
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+        command
+            .arg("train")
+            .arg("--orders")
+            .arg(self.path("train.jsonl"))
+            .arg("--validation")
+            .arg(self.path("validation.jsonl"));
+        command.arg("--base").arg(self.path("base")).arg("--config").arg(self.path("config.toml"));
+        command.arg("--out").arg(self.path(out)).args(more);
+        command
+    }
+
+    fn train(&self, out: &str, more: &[&str]) -> Output {
+        self.command(out, more).output().expect("paidan-train runs")
+    }
+
+    fn losses(&self, out: &str) -> Vec<f64> {
+        let path = self.path(&format!("{out}.run")).join("checkpoint/progress.json");
+        let progress: serde_json::Value = serde_json::from_slice(&std::fs::read(path).expect("a checkpoint")).expect("json");
+        progress["losses"].as_array().expect("losses").iter().map(|loss| loss.as_f64().expect("a number")).collect()
+    }
+
+    fn weights(&self, out: &str) -> Vec<u8> {
+        std::fs::read(self.path(out).join("model.safetensors")).expect("weights")
+    }
+}
+
+const QUICK: &str = "name = \"tiny\"\nepochs = 3\nbatch_size = 8\nmax_tokens = 64\nlearning_rate = 1e-3\ncheckpoint_steps = 2\n\
+                     min_orders = 4\nwarmup = 0.1\n";
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_success(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+#[test]
+fn training_writes_a_folder_that_routes_and_that_verifies() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 12"));
+    assert_success(&workshop.train("model", &[]));
+    let router = Router::open(&workshop.path("model")).expect("the trained model");
+    assert_eq!(router.info().name, "tiny");
+    assert!(router.info().has_dispute_head && router.info().calibrated);
+    let mut right = 0;
+    for line in orders(40, 2000).lines() {
+        let order = WorkOrder::parse(line.as_bytes()).expect("an order");
+        let appeal = Appeal::from_text(&order.appeal.fields().text).expect("an appeal");
+        let decision = router.route(&[router.prepare(&appeal).expect("prepared")]).expect("routed").remove(0);
+        right += usize::from(Some(decision.lead().department.id.as_str()) == order.department.as_deref());
+    }
+    assert!(right >= 36, "only {right} of 40 easy orders are right");
+    let card = std::fs::read_to_string(workshop.path("model/README.md")).expect("a model card");
+    assert!(card.contains("Limits") && card.contains("version"));
+    let page = std::fs::read_to_string(workshop.path("model.run/report.html")).expect("a report");
+    assert!(page.contains("<svg"), "a report has plots");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights() {
+    let workshop = Workshop::new(QUICK);
+    assert_success(&workshop.train("one", &[]));
+    assert_success(&workshop.train("two", &[]));
+    assert_eq!(workshop.weights("one"), workshop.weights("two"));
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one() {
+    let workshop = Workshop::new(QUICK);
+    assert_success(&workshop.train("unbroken", &[]));
+    // Killed as soon as each new checkpoint is there: at many places of the run, without waiting for a clock.
+    let checkpoint = workshop.path("broken.run").join("checkpoint/progress.json");
+    let mut seen = None;
+    for _ in 0..4 {
+        let mut child = workshop.command("broken", &["--resume"]).stderr(std::process::Stdio::null()).spawn().expect("runs");
+        loop {
+            let now = std::fs::read(&checkpoint).ok();
+            if now.is_some() && now != seen {
+                seen = now;
+                break;
+            }
+            if child.try_wait().expect("a child").is_some() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        child.kill().ok();
+        child.wait().expect("a child");
+    }
+    assert!(!workshop.path("broken/manifest.json").exists(), "it was killed before it was done");
+    let output = workshop.train("broken", &["--resume"]);
+    assert_success(&output);
+    assert!(stderr(&output).contains("resuming at epoch"), "{}", stderr(&output));
+    assert_eq!(workshop.losses("broken"), workshop.losses("unbroken"));
+    assert_eq!(workshop.weights("broken"), workshop.weights("unbroken"));
+}
+
+#[test]
+fn a_checkpoint_of_another_configuration_or_other_data_is_refused() {
+    let workshop = Workshop::new(QUICK);
+    assert_success(&workshop.train("model", &[]));
+    workshop.write("config.toml", QUICK.replace("seed", "").replace("epochs = 3", "epochs = 4").as_bytes());
+    let output = workshop.train("model", &["--resume"]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(stderr(&output).contains("another configuration"), "{}", stderr(&output));
+    workshop.write("config.toml", QUICK.as_bytes());
+    workshop.write("train.jsonl", orders(32, 0).as_bytes());
+    let output = workshop.train("model", &["--resume"]);
+    assert!(stderr(&output).contains("another training file"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_earlier_model_stays_beside_the_new_one() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
+    assert_success(&workshop.train("model", &[]));
+    let first = workshop.weights("model");
+    workshop.write("config.toml", format!("seed = 9\n{}", QUICK.replace("epochs = 3", "epochs = 1")).as_bytes());
+    assert_success(&workshop.train("model", &[]));
+    assert_ne!(workshop.weights("model"), first);
+    assert_eq!(std::fs::read(workshop.path("model.previous/model.safetensors")).expect("weights"), first);
+    Router::open(&workshop.path("model.previous")).expect("a rollback is a rename");
+}
+
+#[test]
+fn bad_rows_are_named_by_file_and_line_and_good_ones_kept() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
+    let mut file = orders(64, 0).into_bytes();
+    file.extend_from_slice(b"{\"order_id\": \"X1\", \"appeal\": \"secret words\"}\n");
+    file.extend_from_slice(b"{\"order_id\": \"X2\", \"appeal\": \"\xff\xfe\", \"department\": \"a\"}\n");
+    file.extend_from_slice(b"\n{\"order_id\": \"T3\", \"appeal\": \"again\", \"department\": \"a\"}\nnot json\n");
+    workshop.write("train.jsonl", &file);
+    let output = workshop.train("model", &[]);
+    assert_success(&output);
+    let text = stderr(&output);
+    for line in [
+        "train.jsonl:65: department is missing",
+        "train.jsonl:66: not UTF-8",
+        "train.jsonl:68: order_id stands in line 4 already",
+        "train.jsonl:69: not a JSON object",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("secret words"), "a message quotes a citizen");
+    assert!(text.contains("64 training orders of 4 departments"), "{text}");
+}
+
+#[test]
+fn one_department_only_is_refused_and_missing_dispute_labels_are_said() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
+    let one: String = orders(64, 0).lines().filter(|line| line.contains("城管")).map(|line| format!("{line}\n")).collect();
+    workshop.write("train.jsonl", one.as_bytes());
+    let output = workshop.train("model", &[]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(stderr(&output).contains("at least two are needed"), "{}", stderr(&output));
+    workshop.write("train.jsonl", b"");
+    assert!(stderr(&workshop.train("model", &[])).contains("0 good rows"));
+    let unlabelled =
+        orders(64, 0).replace("\"rerouted\":true", "\"rerouted\":null").replace("\"rerouted\":false", "\"rerouted\":null");
+    workshop.write("train.jsonl", unlabelled.as_bytes());
+    let output = workshop.train("model", &[]);
+    assert_success(&output);
+    assert!(stderr(&output).contains("the model will have no dispute head"), "{}", stderr(&output));
+    assert!(!Router::open(&workshop.path("model")).expect("a model").info().has_dispute_head);
+}
+
+#[test]
+fn a_wrong_configuration_is_named_by_its_key() {
+    for (config, reason) in [
+        ("epoch = 3\n", "epoch"),
+        ("warmup = 1.5\n", "warmup must be between 0 and 1"),
+        ("learning_rate = -1.0\n", "learning_rate must be above 0"),
+        ("seed = \"x\"\n", "seed"),
+    ] {
+        let workshop = Workshop::new(config);
+        let output = workshop.train("model", &[]);
+        assert_eq!(output.status.code(), Some(65));
+        assert!(stderr(&output).contains(reason), "{} does not say {reason}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_base_model_that_is_none_is_refused() {
+    let workshop = Workshop::new(QUICK);
+    std::fs::remove_file(workshop.path("base").join("model.safetensors")).expect("removed");
+    let output = workshop.train("model", &[]);
+    assert!(stderr(&output).contains("model.safetensors is missing"), "{}", stderr(&output));
+    assert!(!Path::new(&workshop.path("model")).exists(), "nothing half-made is left");
+}
