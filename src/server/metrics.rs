@@ -7,6 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub(super) admitted: AtomicU64,
+    pub(super) queued: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) abandoned: AtomicU64,
     pub(super) expired: AtomicU64,
@@ -23,6 +24,8 @@ pub struct Metrics {
 pub struct MetricsSnapshot {
     /// Appeals that were given a place in the queue.
     pub admitted: u64,
+    /// Appeals that were tokenized and put in the queue.
+    pub queued: u64,
     /// Appeals that were refused because the queue was full.
     pub refused: u64,
     /// Appeals whose caller had left before the model ran: dropped unread.
@@ -44,6 +47,7 @@ impl Metrics {
     pub fn snapshot(&self) -> MetricsSnapshot {
         MetricsSnapshot {
             admitted: self.admitted.load(Relaxed),
+            queued: self.queued.load(Relaxed),
             refused: self.refused.load(Relaxed),
             abandoned: self.abandoned.load(Relaxed),
             expired: self.expired.load(Relaxed),

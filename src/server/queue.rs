@@ -237,6 +237,7 @@ impl Place {
         } else {
             state.tokens += job.prepared.tokens();
             state.jobs.push_back(Waiting { job, since: Instant::now() });
+            Metrics::count(&self.queue.metrics.queued);
         }
         drop(state);
         self.queue.work.notify_all();

@@ -19,6 +19,11 @@ use super::queue::Queue;
 use super::service::{Desk, RoutingService};
 use super::{Route, listener, proto};
 
+/// Bytes that a client may send ahead, on one call and on one connection: what bounds the memory of a connection, and what makes
+/// a stream that is not read felt by its client. hyper's own default is a megabyte a call.
+const CALL_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
 /// How long callers that were just refused may take to hear so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -76,6 +81,8 @@ impl<R: Route> Server<R> {
 
         let mut stopping = draining;
         let server = tonic::transport::Server::builder()
+            .initial_stream_window_size(CALL_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(config.max_calls_per_connection)
             .http2_keepalive_interval(Some(config.keepalive_interval))
             .http2_keepalive_timeout(Some(config.keepalive_timeout))
