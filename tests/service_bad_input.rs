@@ -29,7 +29,9 @@ async fn refused_for(request: RouteAppealRequest, field: &str) -> Status {
     assert_eq!(violations.iter().map(|v| v.field.as_str()).collect::<Vec<_>>(), [field], "{status:?}");
     assert!(!violations[0].description.is_empty());
     assert!(status.message().starts_with(field), "{}", status.message());
-    assert_eq!(details.error_info().expect("ErrorInfo").reason, "APPEAL_INVALID");
+    let info = details.error_info().expect("ErrorInfo");
+    assert_eq!(info.reason, "APPEAL_INVALID");
+    assert!(info.metadata["violation"].chars().all(|c| c.is_ascii_uppercase() || c == '_'), "{info:?}");
     let chinese = details.localized_message().expect("LocalizedMessage");
     assert_eq!(chinese.locale, "zh-CN");
     assert!(chinese.message.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)), "{}", chinese.message);

@@ -46,7 +46,7 @@ async fn an_answer_that_needs_review_says_why_to_programs_and_to_people() {
     let answer = answer(text("路灯坏了")).await;
     assert!(answer.needs_review);
     assert_eq!(answer.review_reasons().collect::<Vec<_>>(), [ReviewReason::CloseSecond, ReviewReason::Truncated]);
-    assert_eq!(answer.review_note, "请人工复核:与第二名“交警局”相近;内容过长,仅读取首尾");
+    assert_eq!(answer.review_note, "请人工复核：与第二名“交警局”相近；内容过长，仅读取首尾");
 }
 
 #[tokio::test]

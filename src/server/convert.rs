@@ -23,12 +23,12 @@ pub(super) struct Asked {
 /// Reads a request; the content of the fields is for `Appeal::parse` to judge.
 pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, ServiceError> {
     let Some(appeal) = request.appeal else {
-        return Err(ServiceError::invalid("appeal", "is required", "缺少诉求"));
+        return Err(ServiceError::invalid("appeal", "MISSING", "is required", "缺少诉求"));
     };
     let max_departments = match usize::try_from(request.max_departments) {
         Ok(0) => DEFAULT_DEPARTMENTS,
         Ok(count) => count,
-        Err(_) => return Err(ServiceError::invalid("max_departments", "must not be negative", "不能为负数")),
+        Err(_) => return Err(ServiceError::invalid("max_departments", "OUT_OF_RANGE", "must not be negative", "不能为负数")),
     };
     let fields = AppealFields {
         id: appeal.id.clone(),
@@ -48,7 +48,7 @@ fn time(timestamp: prost_types::Timestamp) -> Result<String, ServiceError> {
     const YEARS_1_TO_9999: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
     if !YEARS_1_TO_9999.contains(&timestamp.seconds) || !(0..1_000_000_000).contains(&timestamp.nanos) {
         let description = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999";
-        return Err(ServiceError::invalid("appeal.receive_time", description, "时间超出范围"));
+        return Err(ServiceError::invalid("appeal.receive_time", "OUT_OF_RANGE", description, "时间超出范围"));
     }
     Ok(timestamp.to_string())
 }
@@ -56,8 +56,8 @@ fn time(timestamp: prost_types::Timestamp) -> Result<String, ServiceError> {
 /// What a router's error means to the caller. A fault of ours is logged where it happens and told in general terms.
 pub(super) fn route_error(error: RouteError) -> ServiceError {
     match error {
-        RouteError::Appeal(AppealError { field, reason, reason_zh }) => {
-            ServiceError::invalid(proto_path(&field), reason, reason_zh)
+        RouteError::Appeal(AppealError { field, code, reason, reason_zh }) => {
+            ServiceError::invalid(&proto_path(&field), code.as_str(), &reason, &reason_zh)
         }
         RouteError::Model(_) => ServiceError::ModelFailed,
     }
@@ -135,11 +135,11 @@ fn review_note(decision: &Decision) -> String {
             (ReviewReason::CloseSecond, None) => "前两名相近".to_owned(),
             (ReviewReason::HighDisputeRisk, _) => "争议风险较高".to_owned(),
             (ReviewReason::TooShort, _) => "内容过短".to_owned(),
-            (ReviewReason::Truncated, _) => "内容过长,仅读取首尾".to_owned(),
+            (ReviewReason::Truncated, _) => "内容过长，仅读取首尾".to_owned(),
             (ReviewReason::UnlikeTraining, _) => "与历史工单差异较大".to_owned(),
         })
         .collect();
-    if words.is_empty() { String::new() } else { format!("请人工复核:{}", words.join(";")) }
+    if words.is_empty() { String::new() } else { format!("请人工复核：{}", words.join("；")) }
 }
 
 fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
@@ -159,6 +159,7 @@ pub(super) fn model_info(info: &ModelInfo) -> proto::GetModelInfoResponse {
         max_tokens: whole(info.max_tokens),
         precision: info.precision.clone(),
         dispute_risk_supported: info.has_dispute_head,
+        calibrated: info.calibrated,
         metrics: info.metrics.iter().map(|(name, value)| (name.clone(), *value)).collect(),
     }
 }

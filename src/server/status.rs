@@ -1,6 +1,7 @@
 //! Everything that can go wrong with a call, and what the caller is told: a code, a reason for programs, a sentence in English
 //! and in Chinese. One match, so that a unary call and an item of a stream can never tell two stories.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -19,6 +20,8 @@ pub enum ServiceError {
     Invalid {
         /// Path from RouteAppealRequest.
         field: String,
+        /// The kind of mistake, for programs.
+        code: &'static str,
         /// What is wrong.
         description: String,
         /// The same in Chinese.
@@ -60,14 +63,15 @@ struct Told {
     code: Code,
     reason: &'static str,
     message_zh: String,
-    field: Option<(String, String, String)>,
+    violation: Option<proto::FieldViolation>,
     retry_after: Option<Duration>,
 }
 
 impl ServiceError {
     /// A field at fault.
-    pub fn invalid(field: impl Into<String>, description: impl Into<String>, description_zh: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), description: description.into(), description_zh: description_zh.into() }
+    pub fn invalid(field: &str, code: &'static str, description: &str, description_zh: &str) -> Self {
+        let [field, description, description_zh] = [field, description, description_zh].map(str::to_owned);
+        Self::Invalid { field, code, description, description_zh }
     }
 
     /// Bytes that are not the message. The decoder's error names messages and fields, never their content.
@@ -89,37 +93,42 @@ impl ServiceError {
     }
 
     fn told(&self) -> Told {
-        let told = |code, reason, message_zh: String| Told { code, reason, message_zh, field: None, retry_after: None };
+        let told = |code, reason, message_zh: String| Told { code, reason, message_zh, violation: None, retry_after: None };
         match self {
-            Self::Invalid { field, description, description_zh } => Told {
-                field: Some((field.clone(), description.clone(), description_zh.clone())),
-                ..told(Code::InvalidArgument, "APPEAL_INVALID", format!("字段 {field}:{description_zh}"))
+            Self::Invalid { field, code, description, description_zh } => Told {
+                violation: Some(violation(field, code, description, description_zh)),
+                ..told(Code::InvalidArgument, "APPEAL_INVALID", format!("字段 {field}：{description_zh}"))
             },
             Self::Malformed { field, description } => Told {
-                field: Some((field.clone(), description.clone(), "无法解码".to_owned())),
+                violation: Some(violation(field, "MALFORMED", description, "无法解码")),
                 ..told(
                     Code::InvalidArgument,
                     "MESSAGE_MALFORMED",
-                    "消息无法解码:不是有效的 protobuf,或文字不是 UTF-8 编码".to_owned(),
+                    "消息无法解码：不是有效的 protobuf，或文字不是 UTF-8 编码".to_owned(),
                 )
             },
             // tonic says OUT_OF_RANGE, others RESOURCE_EXHAUSTED, which asks for a retry that cannot help.
             Self::TooLarge { limit } => {
-                told(Code::InvalidArgument, "MESSAGE_TOO_LARGE", format!("消息过大:最多 {limit} 字节,请缩短诉求内容"))
+                told(Code::InvalidArgument, "MESSAGE_TOO_LARGE", format!("消息过大：最多 {limit} 字节，请缩短诉求内容"))
             }
             Self::Overloaded { retry_after } => Told {
                 retry_after: Some(*retry_after),
                 ..told(
                     Code::ResourceExhausted,
                     "OVERLOADED",
-                    format!("排队的诉求过多,请在 {} 毫秒后重试", retry_after.as_millis()),
+                    format!("排队的诉求过多，请在 {} 毫秒后重试", retry_after.as_millis()),
                 )
             },
-            Self::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "未能在时限内完成,请重试".to_owned()),
-            Self::ModelFailed => told(Code::Internal, "MODEL_FAILED", "模型处理该诉求时出错,请转人工派单".to_owned()),
-            Self::ShuttingDown => told(Code::Unavailable, "SHUTTING_DOWN", "服务正在停止,请改用其他服务器".to_owned()),
+            Self::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "未能在时限内完成，请重试".to_owned()),
+            Self::ModelFailed => told(Code::Internal, "MODEL_FAILED", "模型处理该诉求时出错，请转人工派单".to_owned()),
+            Self::ShuttingDown => told(Code::Unavailable, "SHUTTING_DOWN", "服务正在停止，请改用其他服务器".to_owned()),
         }
     }
+}
+
+fn violation(field: &str, reason: &str, description: &str, description_zh: &str) -> proto::FieldViolation {
+    let [field, reason, description, description_zh] = [field, reason, description, description_zh].map(str::to_owned);
+    proto::FieldViolation { field, reason, description, description_zh }
 }
 
 fn is_name(part: &str) -> bool {
@@ -130,10 +139,11 @@ impl From<ServiceError> for Status {
     fn from(error: ServiceError) -> Self {
         let told = error.told();
         let mut details = ErrorDetails::new();
-        details.set_error_info(told.reason, ERROR_DOMAIN, std::collections::HashMap::new());
+        let violation = told.violation.iter().map(|violation| ("violation".to_owned(), violation.reason.clone()));
+        details.set_error_info(told.reason, ERROR_DOMAIN, violation.collect::<HashMap<_, _>>());
         details.set_localized_message("zh-CN", told.message_zh);
-        if let Some((field, description, _)) = told.field {
-            details.add_bad_request_violation(field, description);
+        if let Some(violation) = told.violation {
+            details.add_bad_request_violation(violation.field, violation.description);
         }
         if let Some(delay) = told.retry_after {
             details.set_retry_info(Some(delay));
@@ -150,11 +160,7 @@ impl From<ServiceError> for proto::ItemStatus {
             reason: told.reason.to_owned(),
             message: error.to_string(),
             message_zh: told.message_zh,
-            field_violations: told
-                .field
-                .into_iter()
-                .map(|(field, description, description_zh)| proto::FieldViolation { field, description, description_zh })
-                .collect(),
+            field_violations: told.violation.into_iter().collect(),
             retry_delay: told.retry_after.map(super::convert::duration),
         }
     }

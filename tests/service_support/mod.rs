@@ -12,7 +12,7 @@ use paidan::routing::{Decision, Evidence, PreparedAppeal, RankedDepartment, Revi
 use paidan::server::proto::routing_service_client::RoutingServiceClient;
 use paidan::server::proto::{Appeal, RouteAppealRequest, RouteAppealsRequest};
 use paidan::server::{Metrics, MetricsSnapshot, Route, ServeError, Server, ServiceConfig};
-use paidan::text::{AppealError, Encoding, Reading};
+use paidan::text::{AppealError, AppealErrorCode, Encoding, Reading};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -39,7 +39,8 @@ impl Gated {
     /// The model waits until the test lets it through.
     pub fn closed() -> Arc<Self> {
         let names = ["城管", "交警", "住建", "环保", "供电", "水务", "人社", "教体"];
-        let department = |name: &str| Arc::new(Department { id: name.to_owned(), name: format!("{name}局") });
+        let department =
+            |name: &str| Arc::new(Department { id: name.to_owned(), name: format!("{name}局"), training_orders: 100 });
         Arc::new(Self {
             info: ModelInfo {
                 name: "gated".to_owned(),
@@ -50,6 +51,7 @@ impl Gated {
                 precision: "f32".to_owned(),
                 metrics: [("accuracy".to_owned(), 0.8)].into(),
                 has_dispute_head: true,
+                calibrated: true,
             },
             gate: Mutex::new(Gate { passes: 0, batches: Vec::new() }),
             moved: Condvar::new(),
@@ -105,7 +107,7 @@ impl Route for Gated {
         let proposed = fields.proposed_departments.iter().map(known).collect::<Option<Vec<_>>>();
         let Some(proposed) = proposed.filter(|_| !fields.text.starts_with('错')) else {
             let (field, reason) = ("proposed_departments[0]".to_owned(), "is not known".to_owned());
-            return Err(AppealError { field, reason, reason_zh: "未知部门".to_owned() }.into());
+            return Err(AppealError { field, code: AppealErrorCode::BadDate, reason, reason_zh: "未知部门".to_owned() }.into());
         };
         let ids: Vec<u32> = fields.text.chars().map(u32::from).collect();
         let encoding = Encoding {
@@ -115,7 +117,7 @@ impl Route for Gated {
             reading: Reading::HeadAndTail,
             ids,
         };
-        Ok(PreparedAppeal { encoding, proposed, with_category: !fields.category.is_empty() })
+        Ok(PreparedAppeal { encoding, clauses: Vec::new(), proposed, with_category: !fields.category.is_empty() })
     }
 
     fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
