@@ -1,8 +1,13 @@
 //! `RouteAppeal` and `GetModelInfo` as a caller meets them: what is asked, what is answered.
 
 mod service_support;
+mod support;
 
+use std::sync::Arc;
+
+use paidan::routing::Router;
 use paidan::server::proto::{GetModelInfoRequest, Reading, ReviewReason, RouteAppealRequest, RouteAppealResponse};
+use paidan::text::{Appeal, AppealFields};
 use prost_types::Timestamp;
 use service_support::{Gated, Running, config, text};
 
@@ -98,4 +103,46 @@ async fn the_model_says_what_it_is() {
     assert_eq!(info.departments.len(), 8);
     assert_eq!(info.departments[1].id, "交警");
     assert_eq!(info.metrics.get("accuracy"), Some(&0.8));
+}
+
+#[tokio::test]
+async fn what_comes_over_the_wire_is_what_the_router_says() {
+    let folder = support::tiny_model();
+    let router = Arc::new(Router::open(folder.path()).expect("a model"));
+    let server = Running::start(&router, config()).await;
+    let client = server.client().await;
+    let calls = support::APPEALS.map(|words| {
+        let mut client = client.clone();
+        let mut request = RouteAppealRequest { proposed_department: "供电".to_owned(), max_departments: 6, ..text(words) };
+        request.appeal.as_mut().expect("an appeal").category_path = vec!["城乡建设".to_owned(), "路灯".to_owned()];
+        tokio::spawn(async move { client.route_appeal(request).await.expect("an answer").into_inner() })
+    });
+    for (words, call) in support::APPEALS.into_iter().zip(calls) {
+        let answer = call.await.expect("no panic");
+        let fields = AppealFields {
+            text: words.to_owned(),
+            category: vec!["城乡建设".to_owned(), "路灯".to_owned()],
+            proposed_departments: vec!["供电".to_owned()],
+            ..AppealFields::default()
+        };
+        let prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
+        let decision = &router.route(&[prepared]).expect("a decision")[0];
+        // Over the wire they may have shared a batch, which moves the last digits.
+        let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-4, "{words}: {a} is not {b}");
+        assert_eq!(answer.departments.len(), decision.departments.len());
+        for (sent, said) in answer.departments.iter().zip(&decision.departments) {
+            near(sent.probability, said.probability);
+        }
+        let lead = answer.lead_department.expect("a lead").department.expect("a department");
+        assert_eq!(lead.id, decision.lead().department.id);
+        near(answer.dispute_risk.expect("a risk"), decision.dispute_risk.expect("a risk"));
+        near(answer.proposed_dispatch_risk.expect("a risk"), decision.proposed_dispatch_risk.expect("a risk"));
+        assert_eq!(answer.needs_review, decision.needs_review());
+        assert_eq!(answer.tokens_read as usize, decision.tokens_read);
+        assert_eq!(answer.model_version, router.info().version);
+        let length = words.chars().count() as i32;
+        for span in &answer.evidence_spans {
+            assert!(0 <= span.start_offset && span.start_offset < span.end_offset && span.end_offset <= length, "{span:?}");
+        }
+    }
 }

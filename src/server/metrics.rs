@@ -32,7 +32,7 @@ pub struct MetricsSnapshot {
     pub abandoned: u64,
     /// Appeals whose deadline had passed before the model ran: dropped unread.
     pub expired: u64,
-    /// Appeals that are in the house now, from their place in the queue to the answer.
+    /// Appeals that are in the house now, from their arrival to the answer.
     pub in_flight: u64,
     /// Runs of the model.
     pub batches: u64,

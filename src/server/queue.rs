@@ -253,3 +253,101 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::thread;
+
+    use super::*;
+    use crate::text::{Encoding, Reading};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn queue() -> Arc<Queue> {
+        Queue::new(8, 6, Arc::default())
+    }
+
+    type Reply = oneshot::Receiver<Result<Answer, ServiceError>>;
+
+    fn job(tokens: usize) -> (Job, Reply) {
+        let (ids, type_ids) = (vec![1; tokens], vec![0; tokens]);
+        let encoding = Encoding { ids, type_ids, spans: vec![None; tokens], tokens_given: tokens, reading: Reading::Whole };
+        let prepared = PreparedAppeal { encoding, clauses: Vec::new(), proposed: Vec::new(), with_category: false };
+        let (reply, answer) = oneshot::channel();
+        (Job { prepared, arrived: Instant::now(), deadline: Instant::now() + HOUR, reply }, answer)
+    }
+
+    /// Takes a batch on another thread; its size comes out of the channel.
+    fn take(queue: &Arc<Queue>, max_delay: Duration) -> std::sync::mpsc::Receiver<Option<usize>> {
+        let (queue, (send, taken)) = (Arc::clone(queue), channel());
+        thread::spawn(move || send.send(queue.take(100, max_delay).map(|batch| batch.len())));
+        taken
+    }
+
+    #[test]
+    fn a_free_model_takes_what_is_there_at_once() {
+        let queue = queue();
+        let (job, _answer) = job(5);
+        queue.reserve().expect("room").submit(job);
+        // Were it to wait for others, it would wait an hour.
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+    }
+
+    #[test]
+    fn it_waits_for_an_appeal_that_is_being_tokenized() {
+        let queue = queue();
+        let ((first, _a), (second, _b)) = (job(5), job(5));
+        let place = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(first);
+        let taken = take(&queue, HOUR);
+        // Not proof that it waits, but a queue that does not wait is caught here nearly always, and below always.
+        assert_eq!(taken.recv_timeout(Duration::from_millis(20)), Err(RecvTimeoutError::Timeout));
+        place.submit(second);
+        assert_eq!(taken.recv_timeout(Duration::from_secs(20)), Ok(Some(2)));
+    }
+
+    #[test]
+    fn but_not_longer_than_the_delay() {
+        let queue = queue();
+        let (job, _answer) = job(5);
+        let _never_submitted = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(job);
+        assert_eq!(take(&queue, Duration::from_millis(1)).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+    }
+
+    #[test]
+    fn nor_for_one_that_was_given_up_nor_beyond_a_full_batch() {
+        let queue = queue();
+        let ((small, _a), (large, _b)) = (job(5), job(100));
+        let place = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(small);
+        let taken = take(&queue, HOUR);
+        drop(place);
+        assert_eq!(taken.recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+        let _never_submitted = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(large);
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+    }
+
+    #[test]
+    fn a_closed_queue_is_worked_off_and_then_ends() {
+        let queue = queue();
+        let (job, _answer) = job(5);
+        let place = queue.reserve().expect("room");
+        queue.close();
+        assert!(matches!(queue.reserve(), Err(ServiceError::ShuttingDown)));
+        place.submit(job);
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(None));
+    }
+
+    #[test]
+    fn places_are_counted_while_appeals_are_tokenized_and_given_back() {
+        let queue = queue();
+        let places: Vec<_> = (0..8).map(|_| queue.reserve().expect("room")).collect();
+        assert!(matches!(queue.reserve(), Err(ServiceError::Overloaded { .. })));
+        drop(places);
+        assert!(queue.reserve().is_ok());
+    }
+}

@@ -84,6 +84,8 @@ impl ServiceError {
                 _ => description = part,
             }
         }
+        // The decoder names them from the inside out.
+        fields.reverse();
         Self::Malformed { field: fields.join("."), description: description.to_owned() }
     }
 

@@ -107,7 +107,13 @@ impl Route for Gated {
         let proposed = fields.proposed_departments.iter().map(known).collect::<Option<Vec<_>>>();
         let Some(proposed) = proposed.filter(|_| !fields.text.starts_with('错')) else {
             let (field, reason) = ("proposed_departments[0]".to_owned(), "is not known".to_owned());
-            return Err(AppealError { field, code: AppealErrorCode::BadDate, reason, reason_zh: "未知部门".to_owned() }.into());
+            return Err(AppealError {
+                field,
+                code: AppealErrorCode::UnknownDepartment,
+                reason,
+                reason_zh: "未知部门".to_owned(),
+            }
+            .into());
         };
         let ids: Vec<u32> = fields.text.chars().map(u32::from).collect();
         let encoding = Encoding {

@@ -101,7 +101,9 @@ fn encoder(rng: &mut StdRng, prefix: &str) -> Result<HashMap<String, Tensor>> {
         tensors.insert(format!("{prefix}{name}"), Tensor::from_vec(values, shape, &Device::Cpu)?);
         Ok(())
     };
-    for (name, rows) in [("word_embeddings", vocabulary().len()), ("position_embeddings", POSITIONS), ("token_type_embeddings", 2)] {
+    for (name, rows) in
+        [("word_embeddings", vocabulary().len()), ("position_embeddings", POSITIONS), ("token_type_embeddings", 2)]
+    {
         add(rng, format!("embeddings.{name}.weight"), &[rows, HIDDEN], 0.5)?;
     }
     let mut norms = vec!["embeddings.LayerNorm".to_owned()];
