@@ -2,6 +2,8 @@
 //! `PAIDAN_MODEL=<model folder> cargo test --release --test service_throughput -- --ignored --nocapture`
 //! (without `PAIDAN_MODEL` the tiny random model, which measures the service alone).
 
+#![allow(clippy::print_stderr, reason = "a measurement prints")]
+
 mod service_support;
 mod support;
 
