@@ -1,11 +1,14 @@
 //! Runs the model over batches from the queue, on threads of its own: inference never holds up the async runtime. Whatever the
 //! model does, error or panic, the thread lives and only the appeal that caused it fails.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
+
+use tokio::sync::mpsc;
 
 use super::Route;
 use super::config::ServiceConfig;
@@ -16,7 +19,8 @@ use crate::routing::{Decision, PreparedAppeal, RouteError};
 
 /// The model threads.
 pub(super) struct Batcher {
-    threads: Vec<JoinHandle<()>>,
+    /// Each thread holds a sender; nothing is ever sent.
+    running: mpsc::Receiver<Infallible>,
 }
 
 impl Batcher {
@@ -27,26 +31,26 @@ impl Batcher {
         metrics: &Arc<Metrics>,
         config: &ServiceConfig,
     ) -> std::io::Result<Self> {
-        let mut batcher = Self { threads: Vec::new() };
+        let (alive, running) = mpsc::channel(1);
         for number in 0..config.model_workers {
             let (router, queue, metrics) = (Arc::clone(router), Arc::clone(queue), Arc::clone(metrics));
             let (max_tokens, max_delay) = (config.max_batch_tokens, config.max_queue_delay);
+            let alive = alive.clone();
             let work = move || {
+                let _alive = alive;
                 while let Some(batch) = queue.take(max_tokens, max_delay) {
                     run(router.as_ref(), &metrics, batch);
                 }
             };
-            batcher.threads.push(thread::Builder::new().name(format!("paidan-model-{number}")).spawn(work)?);
+            thread::Builder::new().name(format!("paidan-model-{number}")).spawn(work)?;
         }
-        Ok(batcher)
+        Ok(Self { running })
     }
 
-    /// Waits for the threads to end. Blocks.
-    pub(super) fn join(self) {
-        for thread in self.threads {
-            // `run` catches what the model does; a panic of ours was already printed by the thread.
-            let _ = thread.join();
-        }
+    /// Waits for the threads to end. They are not joined: one that hangs in the model must not hang whoever waits.
+    pub(super) async fn ended(mut self) {
+        // Nothing can come but the end.
+        let _ = self.running.recv().await;
     }
 }
 

@@ -24,7 +24,7 @@ use super::{Route, listener, proto};
 const CALL_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// How long callers that were just refused may take to hear so.
+/// How long callers that were just refused may take to hear so, and model threads to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a server stopped, or did not start.
@@ -113,9 +113,9 @@ impl<R: Route> Server<R> {
             }
         };
         queue.close();
-        if served.is_ok() {
-            // Nothing is left to run, so this is quick. After a timeout a thread may hang in the model: leave it to the process.
-            let _ = tokio::task::spawn_blocking(move || batcher.join()).await;
+        // Every caller has an answer, so this is quick, unless a thread hangs in the model: then it is left to the process.
+        if tokio::time::timeout(LAST_WORDS, batcher.ended()).await.is_err() {
+            tracing::warn!("the model is still running; it is not waited for");
         }
         tracing::info!(ok = served.is_ok(), "stopped");
         served

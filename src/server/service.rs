@@ -83,9 +83,9 @@ impl<R: Route> Desk<R> {
     }
 
     /// Counts an appeal as under way until the guard is dropped, and notes its end in the log.
-    pub(super) fn under_way(&self, arrived: Instant) -> UnderWay {
+    pub(super) fn under_way(&self, arrived: Instant, deadline: Instant) -> UnderWay {
         Metrics::count(&self.metrics.in_flight);
-        UnderWay { metrics: Arc::clone(&self.metrics), arrived, code: "CANCELLED" }
+        UnderWay { metrics: Arc::clone(&self.metrics), arrived, deadline, code: None }
     }
 }
 
@@ -93,19 +93,23 @@ impl<R: Route> Desk<R> {
 pub(super) struct UnderWay {
     metrics: Arc<Metrics>,
     arrived: Instant,
-    code: &'static str,
+    deadline: Instant,
+    code: Option<&'static str>,
 }
 
 impl UnderWay {
     pub(super) fn ended<T>(&mut self, result: &Result<T, ServiceError>) {
-        self.code = result.as_ref().map_or_else(ServiceError::reason, |_| "OK");
+        self.code = Some(result.as_ref().map_or_else(ServiceError::reason, |_| "OK"));
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.metrics.in_flight.fetch_sub(1, Relaxed);
-        tracing::debug!(code = self.code, took_ms = self.arrived.elapsed().as_millis() as u64, "appeal ended");
+        // Dropped before its end: either `deadline` answered in its place, or the caller has left.
+        let unanswered = if self.deadline <= Instant::now() { "DEADLINE_EXCEEDED" } else { "CANCELLED" };
+        let code = self.code.unwrap_or(unanswered);
+        tracing::debug!(code, took_ms = self.arrived.elapsed().as_millis() as u64, "appeal ended");
     }
 }
 
@@ -121,7 +125,7 @@ impl<R: Route> proto::routing_service_server::RoutingService for RoutingService<
         let desk = &self.0;
         let arrival = arrival(&request);
         let deadline = arrival.answer_by(arrival.at, desk.config.max_request_time);
-        let mut under_way = desk.under_way(arrival.at);
+        let mut under_way = desk.under_way(arrival.at, deadline);
         let result = match desk.queue.reserve() {
             Ok(place) => desk.route(request.into_inner(), place, arrival.at, deadline).await,
             Err(error) => Err(error),

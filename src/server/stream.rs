@@ -94,8 +94,8 @@ async fn answer<R: Route>(
     _place: Option<OwnedSemaphorePermit>,
 ) {
     let arrived = Instant::now();
-    let mut under_way = desk.under_way(arrived);
     let deadline = stream.answer_by(arrived, desk.config.max_request_time);
+    let mut under_way = desk.under_way(arrived, deadline);
     let routed = async {
         let request = item.request.ok_or_else(missing_request)?;
         let place = desk.queue.reserve_for_stream().await?;
