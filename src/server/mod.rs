@@ -1,1 +1,76 @@
-//! The router behind gRPC.
+//! The router behind gRPC: what `proto/paidan/v1/routing.proto` promises, and nothing more.
+//!
+//! The way of one appeal, and the file that stands for each step:
+//!
+//! ```text
+//! listener → deadline → codec → service / stream → (tokenizing threads) → queue → batcher → convert → reply
+//! ```
+//!
+//! - `listener` takes at most so many connections; `deadline` notes when a call arrived and when it must be answered;
+//! - `codec` reads messages and blames the client, not us, for broken ones;
+//! - `service` answers the unary calls, `stream` the stream, both through one function, `Desk::route`;
+//! - `queue` is bounded and says no at once; `batcher` runs the model on threads of its own;
+//! - `convert` and `status` are the only places that know both the proto and the domain.
+//!
+//! Everything has a limit, set in [`ServiceConfig`]. Logs hold lengths, durations and codes: never a text, never an id.
+
+mod batcher;
+pub mod codec;
+mod config;
+mod convert;
+mod deadline;
+mod listener;
+mod metrics;
+pub mod proto;
+mod queue;
+mod run;
+mod service;
+mod status;
+mod stream;
+
+use std::sync::Arc;
+
+pub use config::{ServiceConfig, ServiceConfigError};
+pub use metrics::{Metrics, MetricsSnapshot};
+pub use run::{ServeError, Server};
+
+use crate::model::ModelInfo;
+use crate::routing::{Decision, PreparedAppeal, RouteError, Router};
+use crate::text::Appeal;
+
+/// What the service needs of a router. The seam is here so that a test can put in one that waits, fails or panics on demand.
+pub trait Route: Send + Sync + 'static {
+    /// What is loaded.
+    fn info(&self) -> &ModelInfo;
+    /// Cleans and tokenizes; runs on a tokenizing thread.
+    fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError>;
+    /// One decision for each appeal, in order; runs on a model thread.
+    fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError>;
+}
+
+impl Route for Router {
+    fn info(&self) -> &ModelInfo {
+        Router::info(self)
+    }
+
+    fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError> {
+        Router::prepare(self, appeal)
+    }
+
+    fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
+        Router::route(self, batch)
+    }
+}
+
+/// Serves `router` on `listener` until `shutdown` completes, then drains: no new calls, what is under way is answered.
+///
+/// The caller binds the listener and decides when to stop, so that a test can use port 0 and a channel. For the counters use
+/// [`Server`].
+pub async fn serve<R: Route>(
+    listener: tokio::net::TcpListener,
+    router: Arc<R>,
+    config: ServiceConfig,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    Server::new(router, config)?.run(listener, shutdown).await
+}

@@ -1,0 +1,178 @@
+//! Proto to domain and back. Nothing here decides anything; it only spells.
+
+use std::time::Duration;
+
+use super::proto;
+use super::queue::Answer;
+use super::status::ServiceError;
+use crate::model::{Department, ModelInfo};
+use crate::routing::{Decision, RankedDepartment, ReviewReason, RouteError};
+use crate::text::{AppealError, AppealFields, Reading};
+
+/// How many departments are returned if the caller does not say.
+const DEFAULT_DEPARTMENTS: usize = 5;
+
+/// A request, read: what goes to the router, and what the answer needs besides the decision.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) fields: AppealFields,
+    pub(super) appeal_id: String,
+    pub(super) max_departments: usize,
+}
+
+/// Reads a request; the content of the fields is for `Appeal::parse` to judge.
+pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, ServiceError> {
+    let Some(appeal) = request.appeal else {
+        return Err(ServiceError::invalid("appeal", "MISSING", "is required", "缺少诉求"));
+    };
+    let max_departments = match usize::try_from(request.max_departments) {
+        Ok(0) => DEFAULT_DEPARTMENTS,
+        Ok(count) => count,
+        Err(_) => return Err(ServiceError::invalid("max_departments", "OUT_OF_RANGE", "must not be negative", "不能为负数")),
+    };
+    let fields = AppealFields {
+        id: appeal.id.clone(),
+        text: appeal.text,
+        received_at: appeal.receive_time.map(time).transpose()?.unwrap_or_default(),
+        appeal_type: appeal.appeal_type,
+        category: appeal.category_path,
+        district: appeal.district,
+        channel: appeal.channel,
+        proposed_departments: Some(request.proposed_department).filter(|p| !p.is_empty()).into_iter().collect(),
+    };
+    Ok(Asked { fields, appeal_id: appeal.id, max_departments })
+}
+
+/// A timestamp as RFC 3339, if it is one: the proto allows the years 1 to 9999.
+fn time(timestamp: prost_types::Timestamp) -> Result<String, ServiceError> {
+    const YEARS_1_TO_9999: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    if !YEARS_1_TO_9999.contains(&timestamp.seconds) || !(0..1_000_000_000).contains(&timestamp.nanos) {
+        let description = "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999";
+        return Err(ServiceError::invalid("appeal.receive_time", "OUT_OF_RANGE", description, "时间超出范围"));
+    }
+    Ok(timestamp.to_string())
+}
+
+/// What a router's error means to the caller. A fault of ours is logged where it happens and told in general terms.
+pub(super) fn route_error(error: RouteError) -> ServiceError {
+    match error {
+        RouteError::Appeal(AppealError { field, code, reason, reason_zh }) => {
+            ServiceError::invalid(&proto_path(&field), code.as_str(), &reason, &reason_zh)
+        }
+        RouteError::Model(_) => ServiceError::ModelFailed,
+    }
+}
+
+/// The domain's name of a field as the proto spells it.
+fn proto_path(field: &str) -> String {
+    let (name, index) = field.split_at(field.find('[').unwrap_or(field.len()));
+    match name {
+        "proposed_departments" | "proposed_department" => "proposed_department".to_owned(),
+        "received_at" => "appeal.receive_time".to_owned(),
+        "category" => format!("appeal.category_path{index}"),
+        _ => format!("appeal.{field}"),
+    }
+}
+
+/// The answer to one appeal.
+pub(super) fn response(
+    answer: Answer,
+    model: &ModelInfo,
+    appeal_id: String,
+    max_departments: usize,
+) -> proto::RouteAppealResponse {
+    let Answer { decision, queued, model: ran } = answer;
+    proto::RouteAppealResponse {
+        appeal_id,
+        departments: decision.departments.iter().take(max_departments).map(ranked).collect(),
+        lead_department: decision.departments.first().map(ranked),
+        dispute_risk: decision.dispute_risk,
+        proposed_dispatch_risk: decision.proposed_dispatch_risk,
+        needs_review: decision.needs_review(),
+        review_reasons: decision.review_reasons.iter().map(|reason| review_reason(*reason).into()).collect(),
+        review_note: review_note(&decision),
+        evidence_spans: decision
+            .evidence
+            .iter()
+            .map(|span| proto::EvidenceSpan {
+                start_offset: whole(span.start as usize),
+                end_offset: whole(span.end as usize),
+                weight: span.weight,
+            })
+            .collect(),
+        model_version: model.version.clone(),
+        tokens_read: whole(decision.tokens_read),
+        tokens_given: whole(decision.tokens_given),
+        reading: match decision.reading {
+            Reading::Whole => proto::Reading::Whole,
+            Reading::HeadAndTail => proto::Reading::HeadAndTail,
+        }
+        .into(),
+        queue_duration: Some(duration(queued)),
+        model_duration: Some(duration(ran)),
+    }
+}
+
+fn review_reason(reason: ReviewReason) -> proto::ReviewReason {
+    match reason {
+        ReviewReason::LowConfidence => proto::ReviewReason::LowConfidence,
+        ReviewReason::CloseSecond => proto::ReviewReason::CloseSecond,
+        ReviewReason::HighDisputeRisk => proto::ReviewReason::HighDisputeRisk,
+        ReviewReason::TooShort => proto::ReviewReason::TooShort,
+        ReviewReason::Truncated => proto::ReviewReason::Truncated,
+        ReviewReason::UnlikeTraining => proto::ReviewReason::UnlikeTraining,
+    }
+}
+
+/// The reasons in one line for the dispatcher's screen. It names the second department where that is what to look at.
+fn review_note(decision: &Decision) -> String {
+    let words: Vec<String> = decision
+        .review_reasons
+        .iter()
+        .map(|reason| match (reason, decision.departments.get(1)) {
+            (ReviewReason::LowConfidence, _) => "把握不足".to_owned(),
+            (ReviewReason::CloseSecond, Some(second)) => format!("与第二名“{}”相近", second.department.name),
+            (ReviewReason::CloseSecond, None) => "前两名相近".to_owned(),
+            (ReviewReason::HighDisputeRisk, _) => "争议风险较高".to_owned(),
+            (ReviewReason::TooShort, _) => "内容过短".to_owned(),
+            (ReviewReason::Truncated, _) => "内容过长，仅读取首尾".to_owned(),
+            (ReviewReason::UnlikeTraining, _) => "与历史工单差异较大".to_owned(),
+        })
+        .collect();
+    if words.is_empty() { String::new() } else { format!("请人工复核：{}", words.join("；")) }
+}
+
+fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
+    proto::RankedDepartment { department: Some(department(&ranked.department)), probability: ranked.probability }
+}
+
+fn department(department: &Department) -> proto::Department {
+    proto::Department { id: department.id.clone(), display_name: department.name.clone() }
+}
+
+/// What is loaded.
+pub(super) fn model_info(info: &ModelInfo) -> proto::GetModelInfoResponse {
+    proto::GetModelInfoResponse {
+        model: info.name.clone(),
+        version: info.version.clone(),
+        departments: info.departments.iter().map(|d| department(d)).collect(),
+        max_tokens: whole(info.max_tokens),
+        precision: info.precision.clone(),
+        dispute_risk_supported: info.has_dispute_head,
+        calibrated: info.calibrated,
+        metrics: info.metrics.iter().map(|(name, value)| (name.clone(), *value)).collect(),
+    }
+}
+
+/// A duration on the wire. Ours are far from the limits; one that is not is cut, not refused.
+pub(super) fn duration(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        // Below 1,000,000,000, so it always fits.
+        nanos: duration.subsec_nanos() as i32,
+    }
+}
+
+fn whole(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,353 @@
+//! The bounded queue between the calls and the model. A place is taken BEFORE an appeal is tokenized, so that the bound holds for
+//! all work in the house and a full house says no without doing any. Appeals whose caller left or whose deadline passed fall out
+//! here, before the model sees them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::metrics::Metrics;
+use super::status::ServiceError;
+use crate::routing::{Decision, PreparedAppeal};
+
+/// An appeal that waits for the model.
+pub(super) struct Job {
+    pub(super) prepared: PreparedAppeal,
+    /// When the call arrived.
+    pub(super) arrived: Instant,
+    /// When an answer is of no use any more.
+    pub(super) deadline: Instant,
+    /// Closed when the caller has left.
+    pub(super) reply: oneshot::Sender<Result<Answer, ServiceError>>,
+}
+
+/// What the model said, and what it took.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) decision: Decision,
+    /// From the arrival to the start of the model.
+    pub(super) queued: Duration,
+    /// The run of the batch.
+    pub(super) model: Duration,
+}
+
+/// The queue. Shared by calls (async) and model threads (not).
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Wakes model threads: a job came, tokenizing ended, or the queue was closed.
+    work: Condvar,
+    /// Wakes streams that wait for a place.
+    room: Notify,
+    capacity: usize,
+    stream_capacity: usize,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Waiting>,
+    /// Sum of the jobs' tokens.
+    tokens: usize,
+    /// Places taken by appeals that are still being tokenized.
+    preparing: usize,
+    closed: bool,
+    /// Closed, and nobody waits for what is left.
+    aborted: bool,
+}
+
+struct Waiting {
+    job: Job,
+    since: Instant,
+}
+
+impl Queue {
+    pub(super) fn new(capacity: usize, stream_capacity: usize, metrics: Arc<Metrics>) -> Arc<Self> {
+        let state = Mutex::new(State::default());
+        Arc::new(Self { state, work: Condvar::new(), room: Notify::new(), capacity, stream_capacity, metrics })
+    }
+
+    /// A place, or at once the reason why not.
+    pub(super) fn reserve(self: &Arc<Self>) -> Result<Place, ServiceError> {
+        self.try_reserve(self.capacity).inspect_err(|error| {
+            if matches!(error, ServiceError::Overloaded { .. }) {
+                Metrics::count(&self.metrics.refused);
+            }
+        })
+    }
+
+    /// A place for an item of a stream, as soon as there is one: the stream is not read meanwhile, which holds its client back.
+    pub(super) async fn reserve_for_stream(self: &Arc<Self>) -> Result<Place, ServiceError> {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Listen first and look second, or a place that becomes free in between is missed.
+            room.as_mut().enable();
+            match self.try_reserve(self.stream_capacity) {
+                Err(ServiceError::Overloaded { .. }) => room.await,
+                place => return place,
+            }
+        }
+    }
+
+    fn try_reserve(self: &Arc<Self>, capacity: usize) -> Result<Place, ServiceError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(ServiceError::ShuttingDown);
+        }
+        if state.jobs.len() + state.preparing >= capacity {
+            // Before anyone is refused, those who left make room.
+            self.sweep(&mut state, Instant::now());
+        }
+        if state.jobs.len() + state.preparing >= capacity {
+            return Err(ServiceError::Overloaded { retry_after: self.retry_after(&state) });
+        }
+        state.preparing += 1;
+        Metrics::count(&self.metrics.admitted);
+        Ok(Place { queue: Arc::clone(self), taken: true })
+    }
+
+    /// When the backlog should be worked off. A guess, kept within what is sensible to tell a client.
+    fn retry_after(&self, state: &State) -> Duration {
+        let guess = self.metrics.estimate(state.tokens).unwrap_or(Duration::from_millis(200));
+        guess.clamp(Duration::from_millis(50), Duration::from_secs(30))
+    }
+
+    /// Drops jobs that nobody waits for.
+    fn sweep(&self, state: &mut State, now: Instant) {
+        let before = state.jobs.len();
+        let waiting = std::mem::take(&mut state.jobs);
+        state.jobs = waiting.into_iter().filter_map(|w| self.still_wanted(w, now)).collect();
+        state.tokens = state.jobs.iter().map(|w| w.job.prepared.tokens()).sum();
+        if state.jobs.len() < before {
+            self.room.notify_waiters();
+        }
+    }
+
+    fn still_wanted(&self, waiting: Waiting, now: Instant) -> Option<Waiting> {
+        if waiting.job.deadline <= now {
+            Metrics::count(&self.metrics.expired);
+            // If the caller has left as well, there is nobody to tell.
+            let _ = waiting.job.reply.send(Err(ServiceError::DeadlineExceeded));
+            return None;
+        }
+        if waiting.job.reply.is_closed() {
+            Metrics::count(&self.metrics.abandoned);
+            return None;
+        }
+        Some(waiting)
+    }
+
+    /// The next batch for a model thread: waits until there is one, `None` once the queue is closed and empty.
+    ///
+    /// The thread that calls is free, so it takes what is there at once, unless appeals are being tokenized this moment: for
+    /// those it waits, at most until the oldest job has waited `max_delay`.
+    pub(super) fn take(&self, max_tokens: usize, max_delay: Duration) -> Option<Vec<Job>> {
+        let mut state = self.lock();
+        loop {
+            let Some(oldest) = state.jobs.front() else {
+                if state.closed && state.preparing == 0 || state.aborted {
+                    return None;
+                }
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let patience = (oldest.since + max_delay).saturating_duration_since(Instant::now());
+            if !patience.is_zero() && state.preparing > 0 && state.tokens < max_tokens {
+                state = self.work.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            let batch = self.fill(&mut state, max_tokens);
+            self.room.notify_waiters();
+            // Empty if nobody waited for any of them.
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+        }
+    }
+
+    /// The oldest job, and with it, oldest first, those of similar length that fit the budget. The oldest always goes, so a job
+    /// waits at most as long as it takes to run everything older: no length starves.
+    fn fill(&self, state: &mut State, max_tokens: usize) -> Vec<Job> {
+        let now = Instant::now();
+        let (mut batch, mut longest, mut first) = (Vec::new(), 0, 0);
+        let waiting = std::mem::take(&mut state.jobs);
+        for waiting in waiting.into_iter().filter_map(|w| self.still_wanted(w, now)) {
+            let tokens = waiting.job.prepared.tokens();
+            // Shorter appeals are padded to the longest, so that is what a batch costs.
+            let padded = (batch.len() + 1) * longest.max(tokens);
+            if batch.is_empty() || (padded <= max_tokens && similar(first, tokens)) {
+                first = if batch.is_empty() { tokens } else { first };
+                longest = longest.max(tokens);
+                batch.push(waiting.job);
+            } else {
+                state.jobs.push_back(waiting);
+            }
+        }
+        state.tokens = state.jobs.iter().map(|w| w.job.prepared.tokens()).sum();
+        batch
+    }
+
+    /// No more appeals; those inside are still answered.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.room.notify_waiters();
+        self.work.notify_all();
+    }
+
+    /// No more patience: whatever waits is refused. What the model is running is not interrupted.
+    pub(super) fn abort(&self) {
+        let mut state = self.lock();
+        (state.closed, state.aborted, state.tokens) = (true, true, 0);
+        for waiting in state.jobs.drain(..) {
+            let _ = waiting.job.reply.send(Err(ServiceError::ShuttingDown));
+        }
+        drop(state);
+        self.room.notify_waiters();
+        self.work.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held is our own bug; the state stays usable, and the service must live.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Appeals of similar length share a batch without much padding.
+fn similar(one: usize, other: usize) -> bool {
+    let (short, long) = (one.min(other), one.max(other));
+    long <= 2 * short || long - short <= 32
+}
+
+/// A place in the queue, held while the appeal is tokenized. Dropped, it is free again.
+pub(super) struct Place {
+    queue: Arc<Queue>,
+    taken: bool,
+}
+
+impl Place {
+    /// Puts the tokenized appeal in.
+    pub(super) fn submit(mut self, job: Job) {
+        let mut state = self.queue.lock();
+        self.taken = false;
+        state.preparing -= 1;
+        if state.aborted {
+            let _ = job.reply.send(Err(ServiceError::ShuttingDown));
+        } else {
+            state.tokens += job.prepared.tokens();
+            state.jobs.push_back(Waiting { job, since: Instant::now() });
+            Metrics::count(&self.queue.metrics.queued);
+        }
+        drop(state);
+        self.queue.work.notify_all();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.taken {
+            self.queue.lock().preparing -= 1;
+            self.queue.room.notify_waiters();
+            self.queue.work.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::thread;
+
+    use super::*;
+    use crate::text::{Encoding, Reading};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn queue() -> Arc<Queue> {
+        Queue::new(8, 6, Arc::default())
+    }
+
+    type Reply = oneshot::Receiver<Result<Answer, ServiceError>>;
+
+    fn job(tokens: usize) -> (Job, Reply) {
+        let (ids, type_ids) = (vec![1; tokens], vec![0; tokens]);
+        let encoding = Encoding { ids, type_ids, spans: vec![None; tokens], tokens_given: tokens, reading: Reading::Whole };
+        let prepared = PreparedAppeal { encoding, clauses: Vec::new(), proposed: Vec::new(), with_category: false };
+        let (reply, answer) = oneshot::channel();
+        (Job { prepared, arrived: Instant::now(), deadline: Instant::now() + HOUR, reply }, answer)
+    }
+
+    /// Takes a batch on another thread; its size comes out of the channel.
+    fn take(queue: &Arc<Queue>, max_delay: Duration) -> std::sync::mpsc::Receiver<Option<usize>> {
+        let (queue, (send, taken)) = (Arc::clone(queue), channel());
+        thread::spawn(move || send.send(queue.take(100, max_delay).map(|batch| batch.len())));
+        taken
+    }
+
+    #[test]
+    fn a_free_model_takes_what_is_there_at_once() {
+        let queue = queue();
+        let (job, _answer) = job(5);
+        queue.reserve().expect("room").submit(job);
+        // Were it to wait for others, it would wait an hour.
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+    }
+
+    #[test]
+    fn it_waits_for_an_appeal_that_is_being_tokenized() {
+        let queue = queue();
+        let ((first, _a), (second, _b)) = (job(5), job(5));
+        let place = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(first);
+        let taken = take(&queue, HOUR);
+        // Not proof that it waits, but a queue that does not wait is caught here nearly always, and below always.
+        assert_eq!(taken.recv_timeout(Duration::from_millis(20)), Err(RecvTimeoutError::Timeout));
+        place.submit(second);
+        assert_eq!(taken.recv_timeout(Duration::from_secs(20)), Ok(Some(2)));
+    }
+
+    #[test]
+    fn but_not_longer_than_the_delay() {
+        let queue = queue();
+        let (job, _answer) = job(5);
+        let _never_submitted = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(job);
+        assert_eq!(take(&queue, Duration::from_millis(1)).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+    }
+
+    #[test]
+    fn nor_for_one_that_was_given_up_nor_beyond_a_full_batch() {
+        let queue = queue();
+        let ((small, _a), (large, _b)) = (job(5), job(100));
+        let place = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(small);
+        let taken = take(&queue, HOUR);
+        drop(place);
+        assert_eq!(taken.recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+        let _never_submitted = queue.reserve().expect("room");
+        queue.reserve().expect("room").submit(large);
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+    }
+
+    #[test]
+    fn a_closed_queue_is_worked_off_and_then_ends() {
+        let queue = queue();
+        let (job, _answer) = job(5);
+        let place = queue.reserve().expect("room");
+        queue.close();
+        assert!(matches!(queue.reserve(), Err(ServiceError::ShuttingDown)));
+        place.submit(job);
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+        assert_eq!(take(&queue, HOUR).recv_timeout(Duration::from_secs(20)), Ok(None));
+    }
+
+    #[test]
+    fn places_are_counted_while_appeals_are_tokenized_and_given_back() {
+        let queue = queue();
+        let places: Vec<_> = (0..8).map(|_| queue.reserve().expect("room")).collect();
+        assert!(matches!(queue.reserve(), Err(ServiceError::Overloaded { .. })));
+        drop(places);
+        assert!(queue.reserve().is_ok());
+    }
+}

@@ -1,0 +1,149 @@
+//! A server's life: assembled, serving, draining, done.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::batcher::Batcher;
+use super::config::{ServiceConfig, ServiceConfigError};
+use super::deadline::Deadlines;
+use super::metrics::Metrics;
+use super::proto::routing_service_server::{RoutingServiceServer, SERVICE_NAME};
+use super::queue::Queue;
+use super::service::{Desk, RoutingService};
+use super::{Route, listener, proto};
+
+/// Bytes that a client may send ahead, on one call and on one connection: what bounds the memory of a connection, and what makes
+/// a stream that is not read felt by its client. hyper's own default is a megabyte a call.
+const CALL_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// How long callers that were just refused may take to hear so, and model threads to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Why a server stopped, or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A limit makes no sense.
+    #[error("service configuration: {0}")]
+    Config(#[from] ServiceConfigError),
+    /// The model threads could not be started.
+    #[error("model threads: {0}")]
+    Threads(#[source] std::io::Error),
+    /// The descriptors built into the program are broken: our own bug.
+    #[error("server reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener failed.
+    #[error("transport: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// Shutdown took longer than `drain_timeout`.
+    #[error("{unanswered} appeals were still under way when the drain timeout ended")]
+    DrainTimedOut {
+        /// Appeals that were refused or cut off.
+        unanswered: u64,
+    },
+}
+
+/// A server that is ready to run.
+pub struct Server<R> {
+    router: Arc<R>,
+    config: ServiceConfig,
+    metrics: Arc<Metrics>,
+}
+
+impl<R: Route> Server<R> {
+    /// Checks the configuration.
+    pub fn new(router: Arc<R>, config: ServiceConfig) -> Result<Self, ServeError> {
+        config.validate()?;
+        Ok(Self { router, config, metrics: Arc::default() })
+    }
+
+    /// The counters; they stay readable after the server is gone.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Serves until `shutdown` completes, then drains: health says NOT_SERVING, no connection and no call is accepted, what is
+    /// under way is answered within `drain_timeout`.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let Self { router, config, metrics } = self;
+        let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
+        let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
+        let (drain, draining) = watch::channel(false);
+        let desk = Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone());
+        let (health, routes) = routes(desk).await?;
+
+        let mut stopping = draining;
+        let server = tonic::transport::Server::builder()
+            .initial_stream_window_size(CALL_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(config.max_calls_per_connection)
+            .http2_keepalive_interval(Some(config.keepalive_interval))
+            .http2_keepalive_timeout(Some(config.keepalive_timeout))
+            .serve_with_incoming_shutdown(
+                Deadlines::new(routes, &config),
+                listener::connections(listener, config.max_connections),
+                // An error means that this function was dropped: stop as well.
+                async move { drop(stopping.wait_for(|stop| *stop).await) },
+            );
+        tokio::pin!(server);
+
+        let served = tokio::select! {
+            ended = &mut server => ended.map_err(ServeError::from),
+            () = shutdown => {
+                tracing::info!(in_flight = metrics.in_flight.load(Relaxed), "shutting down: answering what is under way");
+                stop_health(health).await;
+                drain.send_replace(true);
+                match tokio::time::timeout(config.drain_timeout, &mut server).await {
+                    Ok(ended) => ended.map_err(ServeError::from),
+                    Err(_) => {
+                        let unanswered = metrics.in_flight.load(Relaxed);
+                        queue.abort();
+                        let _ = tokio::time::timeout(LAST_WORDS, &mut server).await;
+                        // Connections without an appeal, such as an idle reflection stream, may be cut.
+                        if unanswered > 0 { Err(ServeError::DrainTimedOut { unanswered }) } else { Ok(()) }
+                    }
+                }
+            }
+        };
+        queue.close();
+        // Every caller has an answer, so this is quick, unless a thread hangs in the model: then it is left to the process.
+        if tokio::time::timeout(LAST_WORDS, batcher.ended()).await.is_err() {
+            tracing::warn!("the model is still running; it is not waited for");
+        }
+        tracing::info!(ok = served.is_ok(), "stopped");
+        served
+    }
+}
+
+/// The services of the server: routing, health, reflection (v1, and v1alpha for older tools).
+async fn routes<R: Route>(desk: Desk<R>) -> Result<(HealthReporter, Routes), ServeError> {
+    let max_message_bytes = desk.config.max_message_bytes;
+    let routing = RoutingServiceServer::new(RoutingService(Arc::new(desk))).max_decoding_message_size(max_message_bytes);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status(SERVICE_NAME, ServingStatus::Serving).await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::new(routing)
+        .add_service(health.max_decoding_message_size(max_message_bytes))
+        .add_service(reflection().build_v1()?.max_decoding_message_size(max_message_bytes))
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(max_message_bytes));
+    Ok((reporter, routes))
+}
+
+/// Tells watchers, and then ends their streams: one that is held open would hold up the drain.
+async fn stop_health(mut health: HealthReporter) {
+    for service in ["", SERVICE_NAME] {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+        health.clear_service_status(service).await;
+    }
+}

@@ -1,0 +1,158 @@
+//! The unary calls, and the one function that routes an appeal for them and for streams alike: [`Desk::route`].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::config::ServiceConfig;
+use super::deadline::Arrival;
+use super::metrics::Metrics;
+use super::proto;
+use super::queue::{Job, Place, Queue};
+use super::status::ServiceError;
+use super::{Route, convert, stream};
+use crate::routing::{PreparedAppeal, RouteError};
+use crate::text::{Appeal, AppealFields};
+
+/// What all calls share.
+pub(super) struct Desk<R> {
+    pub(super) router: Arc<R>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) config: ServiceConfig,
+    /// Turns true when the server shuts down.
+    pub(super) draining: watch::Receiver<bool>,
+    tokenizing: Arc<Semaphore>,
+}
+
+impl<R: Route> Desk<R> {
+    pub(super) fn new(
+        router: Arc<R>,
+        queue: Arc<Queue>,
+        metrics: Arc<Metrics>,
+        config: ServiceConfig,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        let tokenizing = Arc::new(Semaphore::new(config.tokenizing_threads));
+        Self { router, queue, metrics, config, draining, tokenizing }
+    }
+
+    /// Routes one appeal that has a place in the queue. Dropping the future takes the appeal out again.
+    pub(super) async fn route(
+        &self,
+        request: proto::RouteAppealRequest,
+        place: Place,
+        arrived: Instant,
+        deadline: Instant,
+    ) -> Result<proto::RouteAppealResponse, ServiceError> {
+        let asked = convert::asked(request)?;
+        let prepared = self.prepare(asked.fields).await?;
+        let (reply, answer) = oneshot::channel();
+        place.submit(Job { prepared, arrived, deadline, reply });
+        // A model thread that is gone without a word is a bug of ours; the caller is told the same as of a model that failed.
+        let answer = answer.await.unwrap_or(Err(ServiceError::ModelFailed))?;
+        Ok(convert::response(answer, self.router.info(), asked.appeal_id, asked.max_departments))
+    }
+
+    /// Parses and tokenizes off the async threads: a long appeal takes milliseconds.
+    async fn prepare(&self, fields: AppealFields) -> Result<PreparedAppeal, ServiceError> {
+        let router = Arc::clone(&self.router);
+        // Never closed. If it were, the bound would be lost, not the appeal.
+        let turn = Arc::clone(&self.tokenizing).acquire_owned().await;
+        let prepare = move || {
+            let _turn = turn;
+            let appeal = Appeal::parse(fields).map_err(RouteError::from)?;
+            router.prepare(&appeal)
+        };
+        match tokio::task::spawn_blocking(prepare).await {
+            Ok(prepared) => prepared.map_err(|error| {
+                if let RouteError::Model(error) = &error {
+                    tracing::error!(%error, "an appeal could not be tokenized");
+                }
+                convert::route_error(error)
+            }),
+            Err(_) => {
+                tracing::error!("tokenizing an appeal panicked");
+                Err(ServiceError::ModelFailed)
+            }
+        }
+    }
+
+    /// Counts an appeal as under way until the guard is dropped, and notes its end in the log.
+    pub(super) fn under_way(&self, arrived: Instant, deadline: Instant) -> UnderWay {
+        Metrics::count(&self.metrics.in_flight);
+        UnderWay { metrics: Arc::clone(&self.metrics), arrived, deadline, code: None }
+    }
+}
+
+/// An appeal that is under way.
+pub(super) struct UnderWay {
+    metrics: Arc<Metrics>,
+    arrived: Instant,
+    deadline: Instant,
+    code: Option<&'static str>,
+}
+
+impl UnderWay {
+    pub(super) fn ended<T>(&mut self, result: &Result<T, ServiceError>) {
+        self.code = Some(result.as_ref().map_or_else(ServiceError::reason, |_| "OK"));
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.metrics.in_flight.fetch_sub(1, Relaxed);
+        // Dropped before its end: either `deadline` answered in its place, or the caller has left.
+        let unanswered = if self.deadline <= Instant::now() { "DEADLINE_EXCEEDED" } else { "CANCELLED" };
+        let code = self.code.unwrap_or(unanswered);
+        tracing::debug!(code, took_ms = self.arrived.elapsed().as_millis() as u64, "appeal ended");
+    }
+}
+
+/// The service of `routing.proto`.
+pub(super) struct RoutingService<R>(pub(super) Arc<Desk<R>>);
+
+#[tonic::async_trait]
+impl<R: Route> proto::routing_service_server::RoutingService for RoutingService<R> {
+    async fn route_appeal(
+        &self,
+        request: Request<proto::RouteAppealRequest>,
+    ) -> Result<Response<proto::RouteAppealResponse>, Status> {
+        let desk = &self.0;
+        let arrival = arrival(&request);
+        let deadline = arrival.answer_by(arrival.at, desk.config.max_request_time);
+        let mut under_way = desk.under_way(arrival.at, deadline);
+        let result = match desk.queue.reserve() {
+            Ok(place) => desk.route(request.into_inner(), place, arrival.at, deadline).await,
+            Err(error) => Err(error),
+        };
+        under_way.ended(&result);
+        Ok(Response::new(result?))
+    }
+
+    type RouteAppealsStream = ReceiverStream<Result<proto::RouteAppealsResponse, Status>>;
+
+    async fn route_appeals(
+        &self,
+        request: Request<Streaming<proto::RouteAppealsRequest>>,
+    ) -> Result<Response<Self::RouteAppealsStream>, Status> {
+        let arrival = arrival(&request);
+        Ok(Response::new(stream::answers(Arc::clone(&self.0), request.into_inner(), arrival)))
+    }
+
+    async fn get_model_info(
+        &self,
+        _: Request<proto::GetModelInfoRequest>,
+    ) -> Result<Response<proto::GetModelInfoResponse>, Status> {
+        Ok(Response::new(convert::model_info(self.0.router.info())))
+    }
+}
+
+/// Set by `deadline` for every call.
+fn arrival<T>(request: &Request<T>) -> Arrival {
+    request.extensions().get().copied().unwrap_or_else(|| Arrival { at: Instant::now(), deadline: None })
+}

@@ -1,0 +1,169 @@
+//! Everything that can go wrong with a call, and what the caller is told: a code, a reason for programs, a sentence in English
+//! and in Chinese. One match, so that a unary call and an item of a stream can never tell two stories.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::proto;
+
+/// The domain of [`ServiceError::reason`] in google.rpc.ErrorInfo.
+const ERROR_DOMAIN: &str = "paidan";
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// A field of the request is at fault.
+    #[error("{field}: {description}")]
+    Invalid {
+        /// Path from RouteAppealRequest.
+        field: String,
+        /// The kind of mistake, for programs.
+        code: &'static str,
+        /// What is wrong.
+        description: String,
+        /// The same in Chinese.
+        description_zh: String,
+    },
+    /// The bytes are not the message.
+    #[error("the message could not be decoded: {description}")]
+    Malformed {
+        /// Path of the field where reading broke off, empty if not known.
+        field: String,
+        /// What is wrong; never what was sent.
+        description: String,
+    },
+    /// The message is longer than the server reads.
+    #[error("the message is larger than {limit} bytes")]
+    TooLarge {
+        /// The most it reads, in bytes.
+        limit: usize,
+    },
+    /// The queue is full.
+    #[error("too many appeals are waiting; try again in {} ms", retry_after.as_millis())]
+    Overloaded {
+        /// When there should be room again.
+        retry_after: Duration,
+    },
+    /// The deadline passed first.
+    #[error("the deadline passed before the appeal was answered")]
+    DeadlineExceeded,
+    /// The model failed; the log says how.
+    #[error("the model failed on this appeal")]
+    ModelFailed,
+    /// The server is stopping.
+    #[error("the server is shutting down; send this to another one")]
+    ShuttingDown,
+}
+
+/// What the caller is told besides the English sentence, which is the error's `Display`.
+struct Told {
+    code: Code,
+    reason: &'static str,
+    message_zh: String,
+    violation: Option<proto::FieldViolation>,
+    retry_after: Option<Duration>,
+}
+
+impl ServiceError {
+    /// A field at fault.
+    pub fn invalid(field: &str, code: &'static str, description: &str, description_zh: &str) -> Self {
+        let [field, description, description_zh] = [field, description, description_zh].map(str::to_owned);
+        Self::Invalid { field, code, description, description_zh }
+    }
+
+    /// Bytes that are not the message. The decoder's error names messages and fields, never their content.
+    pub fn malformed(error: &prost::DecodeError) -> Self {
+        let text = error.to_string();
+        let (mut fields, mut description) = (Vec::new(), text.as_str());
+        for part in text.split(": ") {
+            match part.split_once('.') {
+                Some((message, field)) if is_name(message) && is_name(field) => fields.push(field),
+                _ => description = part,
+            }
+        }
+        // The decoder names them from the inside out.
+        fields.reverse();
+        Self::Malformed { field: fields.join("."), description: description.to_owned() }
+    }
+
+    /// What a program can branch on.
+    pub fn reason(&self) -> &'static str {
+        self.told().reason
+    }
+
+    fn told(&self) -> Told {
+        let told = |code, reason, message_zh: String| Told { code, reason, message_zh, violation: None, retry_after: None };
+        match self {
+            Self::Invalid { field, code, description, description_zh } => Told {
+                violation: Some(violation(field, code, description, description_zh)),
+                ..told(Code::InvalidArgument, "APPEAL_INVALID", format!("字段 {field}：{description_zh}"))
+            },
+            Self::Malformed { field, description } => Told {
+                violation: Some(violation(field, "MALFORMED", description, "无法解码")),
+                ..told(
+                    Code::InvalidArgument,
+                    "MESSAGE_MALFORMED",
+                    "消息无法解码：不是有效的 protobuf，或文字不是 UTF-8 编码".to_owned(),
+                )
+            },
+            // tonic says OUT_OF_RANGE, others RESOURCE_EXHAUSTED, which asks for a retry that cannot help.
+            Self::TooLarge { limit } => {
+                told(Code::InvalidArgument, "MESSAGE_TOO_LARGE", format!("消息过大：最多 {limit} 字节，请缩短诉求内容"))
+            }
+            Self::Overloaded { retry_after } => Told {
+                retry_after: Some(*retry_after),
+                ..told(
+                    Code::ResourceExhausted,
+                    "OVERLOADED",
+                    format!("排队的诉求过多，请在 {} 毫秒后重试", retry_after.as_millis()),
+                )
+            },
+            Self::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "未能在时限内完成，请重试".to_owned()),
+            Self::ModelFailed => told(Code::Internal, "MODEL_FAILED", "模型处理该诉求时出错，请转人工派单".to_owned()),
+            Self::ShuttingDown => told(Code::Unavailable, "SHUTTING_DOWN", "服务正在停止，请改用其他服务器".to_owned()),
+        }
+    }
+}
+
+fn violation(field: &str, reason: &str, description: &str, description_zh: &str) -> proto::FieldViolation {
+    let [field, reason, description, description_zh] = [field, reason, description, description_zh].map(str::to_owned);
+    proto::FieldViolation { field, reason, description, description_zh }
+}
+
+fn is_name(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+impl From<ServiceError> for Status {
+    fn from(error: ServiceError) -> Self {
+        let told = error.told();
+        let mut details = ErrorDetails::new();
+        let violation = told.violation.iter().map(|violation| ("violation".to_owned(), violation.reason.clone()));
+        details.set_error_info(told.reason, ERROR_DOMAIN, violation.collect::<HashMap<_, _>>());
+        details.set_localized_message("zh-CN", told.message_zh);
+        if let Some(violation) = told.violation {
+            details.add_bad_request_violation(violation.field, violation.description);
+        }
+        if let Some(delay) = told.retry_after {
+            details.set_retry_info(Some(delay));
+        }
+        Status::with_error_details(told.code, error.to_string(), details)
+    }
+}
+
+impl From<ServiceError> for proto::ItemStatus {
+    fn from(error: ServiceError) -> Self {
+        let told = error.told();
+        Self {
+            code: told.code as i32,
+            reason: told.reason.to_owned(),
+            message: error.to_string(),
+            message_zh: told.message_zh,
+            field_violations: told.violation.into_iter().collect(),
+            retry_delay: told.retry_after.map(super::convert::duration),
+        }
+    }
+}
