@@ -12,7 +12,8 @@
 //! - [`model`] reads a model folder and runs the encoder with its two heads;
 //! - [`routing`] turns what the model says into a [`routing::Decision`]. Read `routing/router.rs` first;
 //! - [`evaluation`] measures decisions against what was decided in the end;
-//! - `server` (feature `server`) puts the router behind gRPC: bounded queue, batcher, drain.
+//! - `server` (feature `server`) puts the router behind gRPC: bounded queue, batcher, drain;
+//! - `config` and `hub` (same feature) say how it is set up and where its model comes from.
 //!
 //! `text`, `model`, `routing` and `evaluation` are pure: they know no runtime, no network, no database and no clock. A test
 //! guards that. The training crate uses them without the server; the two meet here and in the model folder, nowhere else.
@@ -22,5 +23,9 @@ pub mod model;
 pub mod routing;
 pub mod text;
 
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+pub mod hub;
 #[cfg(feature = "server")]
 pub mod server;

@@ -1,0 +1,258 @@
+//! File, environment and flags become one valid [`Config`], once.
+//!
+//! Later wins: built-in defaults, then the file (`--config`, `PAIDAN_CONFIG`, or `paidan.toml` in the working directory), then the
+//! environment (`PAIDAN_SERVER_ADDRESS` for `server.address`, `PAIDAN_MODEL` for `model.path`), then flags (`--set KEY=VALUE` and
+//! the named ones). A key that nobody knows is refused by name, wherever it came from: a limit that is misspelt and silently not
+//! in force is worse than a service that does not start.
+
+mod raw;
+mod suggest;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::Value;
+
+use crate::server::ServiceConfig;
+use raw::Raw;
+pub use suggest::nearest;
+
+/// The file that is read from the working directory when none is named.
+pub const DEFAULT_FILE: &str = "paidan.toml";
+/// What our environment variables begin with.
+const PREFIX: &str = "PAIDAN_";
+
+/// A configuration that can be used as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where `serve` listens.
+    pub address: SocketAddr,
+    /// The limits of the service.
+    pub service: ServiceConfig,
+    /// The model: a folder or `owner/name@revision`; `None` for the bundled one.
+    pub model: Option<String>,
+    /// Never ask the hub: what is not in its cache is an error.
+    pub offline: bool,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The least important level that is written.
+    pub level: tracing::Level,
+    /// For a person or for a collector.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// One JSON object a line, for a collector.
+    Json,
+}
+
+/// What the command line adds: the highest layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// Keys and values of `--set` and of the named flags.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A key with the value that is in force and where it came from, for `config show`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// `server.address`.
+    pub key: String,
+    /// As TOML.
+    pub value: String,
+    /// `default`, `paidan.toml`, `PAIDAN_SERVER_ADDRESS`, `flag`.
+    pub origin: String,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The named file cannot be read.
+    #[error("configuration file {path}: {source}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key is unknown, or its value makes no sense.
+    #[error("{origin}: {key}: {reason}")]
+    Bad {
+        /// The key, or the place in the file where it cannot be read.
+        key: String,
+        /// Where it came from.
+        origin: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads all layers and checks every value.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        Layers::read(flags)?.config()
+    }
+}
+
+/// All layers, merged but not yet checked.
+pub struct Layers {
+    figment: Figment,
+    /// Name of the file that was read.
+    file: Option<PathBuf>,
+}
+
+impl Layers {
+    /// Reads file, environment and flags.
+    pub fn read(flags: &Flags) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Raw::default()));
+        let file = named_file(flags);
+        if let Some(path) = &file {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+            // Parsed here first, since this error says line and column.
+            text.parse::<toml::Table>().map_err(|error| bad("TOML", &path.display().to_string(), error.to_string().trim()))?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        figment = figment.merge(Env::prefixed(PREFIX).filter_map(|name| key_of_variable(name.as_str()).map(Into::into)));
+        for (key, value) in &flags.settings {
+            // As the environment does it: 64 is a number, true a truth value, everything else a string.
+            let Ok(value) = value.parse::<Value>();
+            figment = figment.merge(Serialized::default(key, value));
+        }
+        Ok(Self { figment, file })
+    }
+
+    /// The one valid configuration, or the first key that is at fault.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let raw: Raw = self.figment.extract().map_err(|error| self.explain(error))?;
+        let fault = |key: &str, reason: String| bad(key, &self.origin(key), &reason);
+        let address = raw.server.address.parse().map_err(|_| {
+            fault("server.address", format!("{:?} is no address; write IP:PORT, such as 127.0.0.1:50051", raw.server.address))
+        })?;
+        let service = raw.server.service();
+        service.validate().map_err(|error| {
+            let key = raw::key_of_limit(error.key);
+            fault(&key, error.reason)
+        })?;
+        let level = choose(&raw.log.level, &LEVELS).map_err(|reason| fault("log.level", reason))?;
+        let format = choose(&raw.log.format, &FORMATS).map_err(|reason| fault("log.format", reason))?;
+        let model = raw.model.path.filter(|path| !path.trim().is_empty());
+        Ok(Config { address, service, model, offline: raw.model.offline, log: LogConfig { level, format } })
+    }
+
+    /// Every key with its value and origin, in the order of the sections.
+    pub fn settings(&self) -> Result<Vec<Setting>, ConfigError> {
+        let raw: Raw = self.figment.extract().map_err(|error| self.explain(error))?;
+        let table = toml::Table::try_from(&raw).map_err(|error| bad("TOML", "configuration", &error.to_string()))?;
+        let mut settings = Vec::new();
+        for (section, keys) in table {
+            for (name, value) in keys.as_table().into_iter().flatten() {
+                let key = format!("{section}.{name}");
+                settings.push(Setting { value: value.to_string(), origin: self.origin(&key), key });
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Where a key's value came from.
+    fn origin(&self, key: &str) -> String {
+        match self.figment.find_metadata(key).map(|metadata| metadata.name.as_ref()) {
+            Some(name) if name.contains("TOML") => self.file_name(),
+            Some(name) if name.contains("environment") => variable_of_key(key),
+            // The defaults are serialized whole, flags value by value.
+            Some(name) if name.contains("Raw") => "default".to_owned(),
+            Some(_) => "flag".to_owned(),
+            None => "default".to_owned(),
+        }
+    }
+
+    fn file_name(&self) -> String {
+        self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display().to_string()
+    }
+
+    fn explain(&self, error: figment::Error) -> ConfigError {
+        let path = error.path.join(".");
+        match &error.kind {
+            Kind::UnknownField(name, expected) => {
+                // The path ends in the section or in the key itself, depending on where serde noticed.
+                let key = if path.is_empty() || path == *name || path.ends_with(&format!(".{name}")) {
+                    if path.is_empty() { name.clone() } else { path }
+                } else {
+                    format!("{path}.{name}")
+                };
+                let hint = match nearest(name, expected.iter().copied()) {
+                    Some(meant) => format!("unknown key; did you mean {meant:?}?"),
+                    None => format!("unknown key; there are {}", expected.join(", ")),
+                };
+                bad(&key, &self.origin(&key), &hint)
+            }
+            Kind::InvalidType(found, wanted) => bad(&path, &self.origin(&path), &format!("is {found}, must be {wanted}")),
+            kind => bad(&path, &self.origin(&path), &kind.to_string()),
+        }
+    }
+}
+
+const LEVELS: [(&str, tracing::Level); 5] = [
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+    ("trace", tracing::Level::TRACE),
+];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+fn choose<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(name, _)| *name == value);
+    found.map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        format!("{value:?} is none of {}", names.join(", "))
+    })
+}
+
+fn named_file(flags: &Flags) -> Option<PathBuf> {
+    let named = flags.file.clone().or_else(|| std::env::var_os("PAIDAN_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
+    named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()))
+}
+
+/// `SERVER_MAX_BATCH_TOKENS` (the prefix is gone) is `server.max_batch_tokens`; `None` for what is no setting.
+fn key_of_variable(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "config" => None,
+        "model" => Some("model.path".to_owned()),
+        _ => Some(name.replacen('_', ".", 1)),
+    }
+}
+
+fn variable_of_key(key: &str) -> String {
+    let name = key.replacen('.', "_", 1).to_ascii_uppercase();
+    // Whoever wrote the short name looks for the short name.
+    if key == "model.path" && std::env::var_os("PAIDAN_MODEL").is_some() {
+        return "PAIDAN_MODEL".to_owned();
+    }
+    format!("{PREFIX}{name}")
+}
+
+fn bad(key: &str, origin: &str, reason: &str) -> ConfigError {
+    ConfigError::Bad { key: key.to_owned(), origin: origin.to_owned(), reason: reason.to_owned() }
+}
+
+/// Milliseconds as the keys ending in `_ms` give them.
+fn milliseconds(value: u64) -> Duration {
+    Duration::from_millis(value)
+}
