@@ -1,0 +1,29 @@
+# What people do here, by name. Each recipe is one command that also works without just.
+
+# list the recipes
+default:
+    @just --list
+
+# what CI does, no more and no less
+check:
+    .ci/run
+
+# the tests
+test:
+    cargo test --workspace
+
+# licences, known holes, banned crates; needs `cargo install cargo-deny`, which is why `check` does not run it
+deny:
+    cargo deny check
+
+# the benches
+bench:
+    cargo bench --workspace
+
+# serve a model (the bundled one unless given): just serve --model models/mycity
+serve *args:
+    cargo run --release -- serve {{args}}
+
+# train: just train --orders T --validation V --base BASE --out models/mycity
+train *args:
+    cargo run --release -p paidan-training -- train {{args}}
