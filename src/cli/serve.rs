@@ -9,7 +9,7 @@ use paidan::routing::Router;
 use tokio::net::TcpListener;
 
 use super::setup::{Setup, model_folder};
-use super::signals::asked_to_stop;
+use super::signals::StopSignals;
 use super::{Failure, code};
 
 /// Flags of `serve`.
@@ -53,6 +53,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let folder = model_folder(&config)?;
     let router = Arc::new(Router::open(&folder)?);
     let info = router.info();
+    let mut signals = StopSignals::listen()?;
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -64,11 +65,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
         began.elapsed().as_secs_f32()
     )?;
     out.flush()?;
-    let stop = async {
-        if let Err(error) = asked_to_stop().await {
-            tracing::error!(%error, "signals cannot be heard; stop with SIGKILL");
-            std::future::pending::<()>().await;
-        }
+    let stop = async move {
+        signals.asked().await;
+        // Draining has its time limit; who asks twice does not want to wait for it.
+        tokio::spawn(async move {
+            signals.asked().await;
+            std::process::exit(i32::from(code::INTERRUPTED));
+        });
     };
     Ok(paidan::server::serve(listener, router, config.service, stop).await?)
 }

@@ -1,37 +1,61 @@
 //! Ctrl-C and SIGTERM: the first asks to stop, for the second we wait no longer.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Failure, code};
 
-/// Completes when somebody asks the process to stop.
-pub async fn asked_to_stop() -> std::io::Result<()> {
+/// Hears the signals from the moment it exists: whoever is told that we are ready may ask us to stop the moment after.
+pub struct StopSignals {
     #[cfg(unix)]
-    {
-        let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    /// Starts to listen; needs a runtime around it.
+    pub fn listen() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Completes when somebody asks the process to stop.
+    pub async fn asked(&mut self) {
+        #[cfg(unix)]
         tokio::select! {
-            asked = tokio::signal::ctrl_c() => asked,
-            _ = term.recv() => Ok(()),
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            // It cannot be heard, so nobody ever asks.
+            std::future::pending::<()>().await;
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }
 
 /// A flag for work that looks at it now and then: true once a stop was asked for. A second signal ends the process at once.
 pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        StopSignals::listen()?
+    };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
-            if asked_to_stop().await.is_ok() {
-                flag.store(true, Ordering::Relaxed);
-            }
-            if asked_to_stop().await.is_ok() {
-                std::process::exit(i32::from(code::INTERRUPTED));
-            }
+            signals.asked().await;
+            flag.store(true, Ordering::Relaxed);
+            signals.asked().await;
+            std::process::exit(i32::from(code::INTERRUPTED));
         });
     })?;
     Ok(stop)
