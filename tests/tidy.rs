@@ -41,10 +41,19 @@ impl Source {
         self.name == format!("{folder}.rs") || self.name.starts_with(&format!("{folder}/"))
     }
 
-    /// Lines with their numbers, comments left out, up to the tests at the end of the file.
+    /// Lines with their numbers, without comments and test modules.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let own = self.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-        own.lines().enumerate().map(|(i, line)| (i + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+        let (mut after_mark, mut in_tests) = (false, false);
+        self.text.lines().enumerate().map(|(i, line)| (i + 1, line)).filter(move |(_, line)| {
+            if after_mark && line.starts_with("mod ") && line.ends_with('{') {
+                in_tests = true;
+            }
+            let own = !in_tests && !line.trim_start().starts_with("//");
+            // rustfmt puts the end of a module where nothing else ends.
+            in_tests &= *line != "}";
+            after_mark = *line == "#[cfg(test)]";
+            own
+        })
     }
 }
 
@@ -75,7 +84,7 @@ fn files() -> Vec<PathBuf> {
             let hidden = name.to_string_lossy().starts_with('.');
             let path = folder.join(&name);
             if entry.path().is_dir() {
-                if !hidden && name != "target" {
+                if !(hidden || name == "target") {
                     folders.push(path);
                 }
             } else {
@@ -90,7 +99,7 @@ fn files() -> Vec<PathBuf> {
 fn texts() -> Vec<Source> {
     files()
         .into_iter()
-        .filter(|path| !path.extension().is_some_and(|end| end == "safetensors"))
+        .filter(|path| path.extension().is_none_or(|end| end != "safetensors"))
         .filter_map(|path| {
             let text = std::fs::read_to_string(root().join(&path)).ok()?;
             Some(Source { name: path.to_string_lossy().replace('\\', "/"), text })

@@ -37,7 +37,7 @@ pub fn bar(share: f32, width: usize) -> String {
     let eighths = (share.clamp(0.0, 1.0) * width as f32 * 8.0).round() as usize;
     let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
     let full = "█".repeat(eighths / 8);
-    let drawn = eighths / 8 + usize::from(eighths % 8 > 0);
+    let drawn = eighths / 8 + usize::from(!eighths.is_multiple_of(8));
     format!("{full}{rest}{}", " ".repeat(width.saturating_sub(drawn)))
 }
 

@@ -60,9 +60,12 @@ pub enum Fate {
     Stopped,
 }
 
+/// A row that is ready for the model, or why it is not.
+type Ready = Result<(Facts, PreparedAppeal), String>;
+
 /// Rows that are ready for the model, or that were found bad, in the order of the file.
 pub struct Window {
-    rows: Vec<(u64, Result<(Facts, PreparedAppeal), String>)>,
+    rows: Vec<(u64, Ready)>,
     /// Place of the file after its last row.
     pub end: u64,
 }
@@ -108,7 +111,7 @@ impl<R: BufRead> Iterator for Windows<'_, R> {
     }
 }
 
-fn prepare(row: &Row, router: &Router, reading: Reading) -> Result<(Facts, PreparedAppeal), String> {
+fn prepare(row: &Row, router: &Router, reading: Reading) -> Ready {
     let bytes = row.bytes.as_deref().ok_or_else(|| format!("line is longer than {MAX_LINE_BYTES} bytes"))?;
     let order = WorkOrder::parse(bytes)?;
     let mut appeal = order.appeal;
