@@ -127,7 +127,7 @@ async fn a_batch_is_filled_by_tokens_and_not_by_count() {
     for call in calls {
         end(call).await.expect("an answer");
     }
-    // 3 x 5 tokens fit into 16; the short one would be padded to 5; the long one fits nowhere and runs alone.
+    // 3 x 5 tokens fit into 16, two more do not; the long one fits nowhere and runs alone.
     let batches = router.batches();
     assert_eq!(batches[1], ["一二三四五", "六七八九十", "甲乙丙丁戊"]);
     assert_eq!(batches[2..].concat(), ["子丑".to_owned(), "长".repeat(40)]);
@@ -135,14 +135,15 @@ async fn a_batch_is_filled_by_tokens_and_not_by_count() {
 }
 
 #[tokio::test]
-async fn the_oldest_goes_first_whatever_its_length() {
+async fn one_that_does_not_fit_waits_for_one_run_and_then_goes_first() {
     let long = "长".repeat(200);
-    let (router, _server, _client, calls) = backlog(config(), &["甲", &long, "乙", "丙"]).await;
+    let limits = ServiceConfig { max_batch_tokens: 100, ..config() };
+    let (router, _server, _client, calls) = backlog(limits, &["甲", &long, "乙", "丙"]).await;
     router.let_all_through();
     for call in calls {
         end(call).await.expect("an answer");
     }
-    // Short ones share a run, as padding them to 200 would cost more; the long one is next, being the oldest by then.
+    // Those that fit go along with the oldest; the long one is the oldest after that.
     assert_eq!(router.batches()[1..], [vec!["甲".to_owned(), "乙".to_owned(), "丙".to_owned()], vec![long]]);
 }
 

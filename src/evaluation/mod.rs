@@ -12,6 +12,7 @@ mod plots;
 mod ranking;
 mod report;
 mod risks;
+mod rows;
 mod work_order;
 
 pub use calibration::{Bin, CALIBRATION_BINS, Reliability};
@@ -20,4 +21,5 @@ pub use plots::{Series, coverage_curve, department_bars, histogram, loss_curve, 
 pub use ranking::{Coverage, CoveragePoint, coverage_at, coverage_points};
 pub use report::{Report, escape};
 pub use risks::{Budget, REVIEW_BUDGETS, RiskMeasures, RiskScores};
+pub use rows::{Row, Rows};
 pub use work_order::{MAX_LINE_BYTES, WorkOrder};

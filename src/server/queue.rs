@@ -167,19 +167,17 @@ impl Queue {
         }
     }
 
-    /// The oldest job, and with it, oldest first, those of similar length that fit the budget. The oldest always goes, so a job
-    /// waits at most as long as it takes to run everything older: no length starves.
+    /// The oldest job, and with it, oldest first, those that still fit the budget. The oldest always goes, so a job waits at
+    /// most as long as it takes to run everything older. A batch is its tokens laid end to end, so long and short appeals share
+    /// it without a loss.
     fn fill(&self, state: &mut State, max_tokens: usize) -> Vec<Job> {
         let now = Instant::now();
-        let (mut batch, mut longest, mut first) = (Vec::new(), 0, 0);
+        let (mut batch, mut total) = (Vec::new(), 0);
         let waiting = std::mem::take(&mut state.jobs);
         for waiting in waiting.into_iter().filter_map(|w| self.still_wanted(w, now)) {
             let tokens = waiting.job.prepared.tokens();
-            // Shorter appeals are padded to the longest, so that is what a batch costs.
-            let padded = (batch.len() + 1) * longest.max(tokens);
-            if batch.is_empty() || (padded <= max_tokens && similar(first, tokens)) {
-                first = if batch.is_empty() { tokens } else { first };
-                longest = longest.max(tokens);
+            if batch.is_empty() || total + tokens <= max_tokens {
+                total += tokens;
                 batch.push(waiting.job);
             } else {
                 state.jobs.push_back(waiting);
@@ -212,12 +210,6 @@ impl Queue {
         // A panic while the lock is held is our own bug; the state stays usable, and the service must live.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Appeals of similar length share a batch without much padding.
-fn similar(one: usize, other: usize) -> bool {
-    let (short, long) = (one.min(other), one.max(other));
-    long <= 2 * short || long - short <= 32
 }
 
 /// A place in the queue, held while the appeal is tokenized. Dropped, it is free again.

@@ -1,11 +1,11 @@
 //! Labelled orders from files: good rows kept, bad rows named by file and line.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use paidan::evaluation::{MAX_LINE_BYTES, WorkOrder};
+use paidan::evaluation::{MAX_LINE_BYTES, Rows, WorkOrder};
 use paidan::model::Department;
 use sha2::{Digest, Sha256};
 
@@ -21,11 +21,25 @@ pub struct Orders {
     pub sha256: String,
 }
 
+/// Hashes a file while it is read.
+struct HashingReader {
+    inner: std::fs::File,
+    hash: Sha256,
+}
+
+impl Read for HashingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
 /// A row that was left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// Counted from 1.
-    pub line: usize,
+    pub line: u64,
     /// What is wrong with it.
     pub reason: String,
 }
@@ -34,24 +48,17 @@ impl Orders {
     /// Reads a file of JSON lines.
     pub fn read(path: &Path) -> Result<Self> {
         let file = std::fs::File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-        let mut reader = BufReader::new(file);
-        let mut hash = Sha256::new();
+        let mut reader = HashingReader { inner: file, hash: Sha256::new() };
         let (mut orders, mut faults) = (Vec::new(), Vec::new());
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        let mut bytes = Vec::new();
-        for line in 1.. {
-            bytes.clear();
-            let read =
-                reader.read_until(b'\n', &mut bytes).with_context(|| format!("{}:{line}: cannot be read", path.display()))?;
-            if read == 0 {
-                break;
-            }
-            hash.update(&bytes);
-            let row = bytes.trim_ascii();
-            if row.is_empty() {
-                continue;
-            }
-            let order = WorkOrder::parse(row).and_then(|order| match (&order.department, seen.get(&order.order_id)) {
+        let mut seen: HashMap<String, u64> = HashMap::new();
+        for row in Rows::new(BufReader::with_capacity(1 << 18, &mut reader)) {
+            let row = row.with_context(|| format!("{}: cannot be read", path.display()))?;
+            let line = row.line;
+            let order = match row.bytes {
+                Some(bytes) => WorkOrder::parse(&bytes),
+                None => Err(format!("line is longer than {MAX_LINE_BYTES} bytes")),
+            };
+            let order = order.and_then(|order| match (&order.department, seen.get(&order.order_id)) {
                 (None, _) => Err("department is missing: nothing to learn from".to_owned()),
                 (_, Some(before)) => Err(format!("order_id stands in line {before} already")),
                 _ => Ok(order),
@@ -63,11 +70,8 @@ impl Orders {
                 }
                 Err(reason) => faults.push(Fault { line, reason }),
             }
-            if bytes.capacity() > 4 * MAX_LINE_BYTES {
-                bytes = Vec::new();
-            }
         }
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = reader.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { path: path.to_owned(), orders, faults, sha256 })
     }
 

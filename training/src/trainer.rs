@@ -98,7 +98,10 @@ impl<'a> Trainer<'a> {
     }
 
     fn resume(&self, folder: &RunFolder, trainee: &Trainee, adamw: &mut AdamW) -> Result<Progress> {
-        let progress = folder.load(trainee, adamw)?;
+        let mut progress = folder.load(trainee, adamw)?;
+        // What the model is called and what its card says of the data do not touch the weights.
+        progress.config.name.clone_from(&self.config.name);
+        progress.config.about.clone_from(&self.config.about);
         if progress.config != *self.config {
             bail!("the checkpoint was trained with another configuration; use the same or start again without --resume");
         }

@@ -10,7 +10,6 @@
 mod measures;
 mod outputs;
 mod page;
-mod rows;
 mod tally;
 mod window;
 
@@ -22,6 +21,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use paidan::evaluation::Rows;
 use paidan::routing::Router;
 
 use super::setup::{Setup, model_folder};
@@ -29,7 +29,6 @@ use super::signals::stop_flag;
 use super::{Failure, code};
 use measures::Measures;
 use outputs::{Outputs, Prediction, Skipped};
-use rows::Rows;
 use tally::Tally;
 use window::{Fate, Reading, Window, Windows};
 

@@ -4,12 +4,10 @@ use std::io::{self, BufRead};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use paidan::evaluation::{MAX_LINE_BYTES, WorkOrder};
+use paidan::evaluation::{MAX_LINE_BYTES, Row, Rows, WorkOrder};
 use paidan::routing::{Decision, PreparedAppeal, RouteError, Router};
 use paidan::text::{Appeal, AppealFields};
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
-
-use super::rows::{Row, Rows};
 
 /// Rows in a window: enough that batches of like length are full.
 const WINDOW_ROWS: usize = 1024;
@@ -175,13 +173,17 @@ fn batches(prepared: &[PreparedAppeal], batch_tokens: usize) -> Vec<Vec<usize>> 
     let mut order: Vec<usize> = (0..prepared.len()).collect();
     order.sort_by_key(|&index| (std::cmp::Reverse(prepared[index].tokens()), index));
     let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut longest = 0;
+    let mut total = 0;
     for index in order {
+        let tokens = prepared[index].tokens();
         match batches.last_mut() {
-            Some(batch) if (batch.len() + 1) * longest <= batch_tokens => batch.push(index),
+            Some(batch) if total + tokens <= batch_tokens => {
+                batch.push(index);
+                total += tokens;
+            }
             _ => {
-                longest = prepared[index].tokens();
                 batches.push(vec![index]);
+                total = tokens;
             }
         }
     }

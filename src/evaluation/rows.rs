@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use paidan::evaluation::MAX_LINE_BYTES;
+use super::work_order::MAX_LINE_BYTES;
 
 /// A line that is not blank.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Row {
     pub end: u64,
 }
 
-/// Reads lines.
+/// Reads lines, one at a time. A byte order mark at the start is passed over.
 pub struct Rows<R> {
     reader: R,
     line: u64,
