@@ -43,7 +43,8 @@ async fn who_watches_health_is_told_of_the_shutdown_and_does_not_hold_it_up() {
     assert_eq!(watched.message().await.expect("alive").expect("a status").status(), ServingStatus::Serving);
     server.begin_stop();
     assert_eq!(watched.message().await.expect("alive").expect("a status").status(), ServingStatus::NotServing);
-    assert_eq!(watched.message().await.expect("it ends well"), None);
+    let ending = tokio::time::timeout(PATIENCE, watched.message()).await.expect("it ends in time");
+    assert_eq!(ending.expect("it ends well"), None);
     server.stopped().await.expect("a clean end");
 }
 

@@ -1,6 +1,7 @@
 //! How much of the router's throughput is left over gRPC with 64 calls in flight. Not a part of the usual run, since it measures:
 //! `PAIDAN_MODEL=<model folder> cargo test --release --test service_throughput -- --ignored --nocapture`
-//! (without `PAIDAN_MODEL` the tiny random model, which measures the service alone).
+//! Without `PAIDAN_MODEL` it takes the tiny random model, which measures the service alone. `PAIDAN_APPEALS` is how many appeals
+//! a round has, `PAIDAN_BATCH_TOKENS` the service's `max_batch_tokens`.
 
 #![allow(clippy::print_stderr, reason = "a measurement prints")]
 
@@ -17,6 +18,8 @@ use paidan::text::Appeal;
 use service_support::{Running, config, text};
 
 const IN_FLIGHT: usize = 64;
+/// Batch of the in-process run.
+const BATCH: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for a quiet machine"]
@@ -26,14 +29,21 @@ async fn throughput_over_grpc_and_in_process() {
     let appeals: usize = std::env::var("PAIDAN_APPEALS").map_or(1024, |count| count.parse().expect("a number"));
     let router = Arc::new(Router::open(&model).expect("a model"));
     let words = |n: usize| support::APPEALS[n % support::APPEALS.len()].repeat(1 + n % 5);
-    let server = Running::start(&router, config()).await;
+    let mut limits = config();
+    if let Ok(tokens) = std::env::var("PAIDAN_BATCH_TOKENS") {
+        limits.max_batch_tokens = tokens.parse().expect("a number");
+    }
+    let server = Running::start(&router, limits).await;
     let client = server.client().await;
     let mut ratios = Vec::new();
     for round in 0..4 {
         let started = Instant::now();
-        for batch in (0..appeals).collect::<Vec<_>>().chunks(IN_FLIGHT) {
-            let prepare = |n: &usize| router.prepare(&Appeal::from_text(&words(*n)).expect("an appeal")).expect("prepared");
-            router.route(&batch.iter().map(prepare).collect::<Vec<_>>()).expect("decisions");
+        // As good as it gets: all appeals are known beforehand, so those of equal length share a batch and nothing is padded.
+        let prepare = |n| router.prepare(&Appeal::from_text(&words(n)).expect("an appeal")).expect("prepared");
+        let mut prepared: Vec<_> = (0..appeals).map(prepare).collect();
+        prepared.sort_by_key(|appeal| appeal.tokens());
+        for batch in prepared.chunks(BATCH) {
+            router.route(batch).expect("decisions");
         }
         let in_process = appeals as f64 / started.elapsed().as_secs_f64();
 
