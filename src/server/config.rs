@@ -8,7 +8,7 @@ pub struct ServiceConfig {
     /// Appeals that may wait for the model, those being tokenized included. One more is refused at once. Streams may fill three
     /// quarters, so that single calls find room beside a backtest.
     pub queue_capacity: usize,
-    /// Most tokens in one run of the model, padding counted. A longer appeal runs alone.
+    /// Most tokens in one run of the model. A longer appeal runs alone.
     pub max_batch_tokens: usize,
     /// Longest that a free model waits for appeals that are being tokenized to join the batch. It never waits for appeals that
     /// are not in the house yet.
