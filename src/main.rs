@@ -8,6 +8,7 @@ use clap::Parser;
 use cli::{Cli, Command, Failure};
 
 fn main() -> ExitCode {
+    cli::say_only_where();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(asked_or_wrong) => return cli::explain_usage(&asked_or_wrong),

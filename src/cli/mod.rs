@@ -4,6 +4,7 @@ pub mod configuration;
 mod failure;
 pub mod model;
 mod output;
+mod panics;
 pub mod replay;
 pub mod route;
 pub mod serve;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use failure::{Failure, code};
+pub use panics::say_only_where;
 pub use setup::Setup;
 
 /// Says which department should handle a citizen's appeal, and how likely that is to be disputed (12345 热线派单).

@@ -22,8 +22,12 @@ pub struct Calibration {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scales {
-    /// Department logits are divided by it (temperature scaling, Guo et al. 2017). Positive.
+    /// Each department's surprise, `-ln p`, is divided by it (temperature scaling, Guo et al. 2017). Positive.
     pub temperature: f32,
+    /// The surprise is raised to it first; 1 is plain temperature scaling. Training with label smoothing leaves every department
+    /// a share of the probability, so that the tail of the answers is too fat and its head too flat for one temperature to mend
+    /// both; a power above 1 takes that back. Positive, so the ranking never changes.
+    pub power: f32,
     /// How the witnesses of a dispute are weighed.
     pub dispute: DisputeWeights,
     /// How the probability of a proposed department tells whether the dispatch to it comes back.
@@ -74,6 +78,7 @@ impl Default for Calibration {
     fn default() -> Self {
         let scales = Scales {
             temperature: 1.0,
+            power: 1.0,
             dispute: DisputeWeights { bias: 0.0, head: 1.0, entropy: 0.0 },
             proposal: ProposalWeights { bias: -4.0, surprise: 1.0 },
         };
@@ -86,8 +91,10 @@ impl Calibration {
     /// Refuses numbers that would give no probabilities.
     pub fn check(&self) -> Result<(), String> {
         for (name, scales) in [("text_only", &self.text_only), ("with_category", &self.with_category)] {
-            if !(scales.temperature.is_finite() && scales.temperature > 0.0) {
-                return Err(format!("{name}.temperature must be above 0, not {}", scales.temperature));
+            for (key, value) in [("temperature", scales.temperature), ("power", scales.power)] {
+                if !(value.is_finite() && value > 0.0) {
+                    return Err(format!("{name}.{key} must be above 0, not {value}"));
+                }
             }
             let weights = [
                 scales.dispute.bias,
@@ -113,9 +120,9 @@ impl Calibration {
 }
 
 impl Scales {
-    /// Department probabilities: softmax of the logits divided by the temperature. They sum to one.
+    /// Department probabilities: softmax of `-(-ln p)^power / temperature` with p the softmax of the logits. They sum to one.
     pub fn department_probabilities(&self, logits: &[f32]) -> Vec<f32> {
-        softmax(logits, self.temperature)
+        sharpened(&surprises(logits), self.temperature, self.power)
     }
 
     /// Probability that the dispatch of this appeal is disputed, from the dispute head's logit and the calibrated department
@@ -131,10 +138,18 @@ impl Scales {
     }
 }
 
-/// Softmax of `logits / temperature`, stable for any finite logits.
-pub fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
+/// `-ln softmax(logits)`, stable for any finite logits.
+pub fn surprises(logits: &[f32]) -> Vec<f32> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f32> = logits.iter().map(|logit| ((logit - highest) / temperature).exp()).collect();
+    let total = logits.iter().map(|logit| (logit - highest).exp()).sum::<f32>().ln();
+    logits.iter().map(|logit| (highest - logit) + total).collect()
+}
+
+/// Softmax of `-surprise^power / temperature`.
+pub fn sharpened(surprises: &[f32], temperature: f32, power: f32) -> Vec<f32> {
+    let costs: Vec<f32> = surprises.iter().map(|surprise| surprise.max(0.0).powf(power) / temperature).collect();
+    let least = costs.iter().copied().fold(f32::INFINITY, f32::min);
+    let weights: Vec<f32> = costs.iter().map(|cost| (least - cost).exp()).collect();
     let total: f32 = weights.iter().sum();
     weights.into_iter().map(|weight| weight / total).collect()
 }
@@ -157,4 +172,39 @@ pub fn entropy(probabilities: &[f32]) -> f32 {
 /// -ln p, at most 14 nats: a probability of zero is a rounding, not a certainty.
 pub fn surprise(probability: f32) -> f32 {
     -probability.max(1e-6).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_power_one_it_is_temperature_scaling_and_no_power_changes_the_ranking() {
+        let logits = [2.0f32, -1.0, 0.5, 1.9];
+        let mut scales = Calibration::default().text_only;
+        scales.temperature = 1.7;
+        let total: f32 = logits.iter().map(|logit| (logit / 1.7).exp()).sum();
+        for (probability, logit) in scales.department_probabilities(&logits).iter().zip(logits) {
+            assert!((probability - (logit / 1.7).exp() / total).abs() < 1e-6);
+        }
+        for power in [0.3, 1.8, 3.0] {
+            scales.power = power;
+            let probabilities = scales.department_probabilities(&logits);
+            assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            assert!(
+                probabilities[0] > probabilities[3]
+                    && probabilities[3] > probabilities[2]
+                    && probabilities[2] > probabilities[1]
+            );
+        }
+    }
+
+    #[test]
+    fn huge_logits_give_probabilities_too() {
+        let mut scales = Calibration::default().text_only;
+        scales.power = 1.8;
+        let probabilities = scales.department_probabilities(&[1e4, -1e4, 0.0]);
+        assert_eq!(probabilities, [1.0, 0.0, 0.0]);
+        assert!(scales.dispute_risk(1e6, &probabilities) <= 1.0 && scales.dispute_risk(-1e6, &probabilities) >= 0.0);
+    }
 }

@@ -34,7 +34,7 @@ pub fn clauses(text: &str, encoding: &Encoding) -> Vec<Clause> {
                 span.filter(|(start, end)| *start < chars.end && *end > chars.start).map(|_| token)
             });
         let Some(first) = tokens.next() else { continue };
-        let last = tokens.last().unwrap_or(first);
+        let last = tokens.next_back().unwrap_or(first);
         clauses.push(Clause { chars, tokens: first..last + 1 });
     }
     if clauses.len() < 2 {

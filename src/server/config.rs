@@ -39,7 +39,7 @@ impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
             queue_capacity: 512,
-            max_batch_tokens: 4096,
+            max_batch_tokens: 1024,
             max_queue_delay: Duration::from_millis(2),
             model_workers: 1,
             tokenizing_threads: 2,

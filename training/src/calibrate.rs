@@ -1,9 +1,9 @@
-//! Calibration on validation orders: one temperature for the departments, small logistic models for the risks, and the
+//! Calibration on validation orders: temperature and power for the departments, small logistic models for the risks, and the
 //! thresholds beyond which a person should look.
 
 use paidan::evaluation::{DepartmentScores, RiskScores, Truth, WorkOrder, coverage_at, coverage_points};
 use paidan::model::Calibration;
-use paidan::model::calibration::{DisputeWeights, ProposalWeights, Scales, entropy, softmax, surprise};
+use paidan::model::calibration::{DisputeWeights, ProposalWeights, Scales, entropy, sharpened, surprise, surprises};
 
 use crate::dataset::Labels;
 use crate::logistic;
@@ -44,44 +44,41 @@ impl Judged<'_> {
     }
 
     /// Summed probability of the departments that the operator named, where all is known.
-    fn proposals(&self, temperature: f32) -> Vec<(f32, bool)> {
+    fn proposals(&self, scales: &Scales) -> Vec<(f32, bool)> {
         let mut proposals = Vec::new();
         for (i, disputed) in self.disputed() {
             let rows: Vec<usize> = self.orders[i].instructed.iter().filter_map(|name| self.labels.row(name)).collect();
             if !rows.is_empty() {
-                let probabilities = softmax(&self.answers.department_logits[i], temperature);
+                let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
                 proposals.push((rows.iter().map(|row| probabilities[*row]).sum(), disputed));
             }
         }
         proposals
     }
 
-    /// The temperature with the least mean negative log-likelihood, by golden section over its logarithm.
-    fn temperature(&self) -> f32 {
-        let known: Vec<(usize, usize)> =
-            (0..self.orders.len()).filter_map(|i| self.department(i).map(|department| (i, department))).collect();
+    /// Temperature and power with the least mean negative log-likelihood.
+    fn sharpness(&self) -> (f32, f32) {
+        let known: Vec<(Vec<f32>, usize)> = (0..self.orders.len())
+            .filter_map(|i| self.department(i).map(|row| (surprises(&self.answers.department_logits[i]), row)))
+            .collect();
         if known.is_empty() {
-            return 1.0;
+            return (1.0, 1.0);
         }
-        let loss = |log_temperature: f64| -> f64 {
-            let temperature = log_temperature.exp() as f32;
-            let surprise = |(i, department): &(usize, usize)| {
-                f64::from(surprise(softmax(&self.answers.department_logits[*i], temperature)[*department]))
+        let loss = |temperature: f64, power: f64| -> f64 {
+            let of = |(surprises, row): &(Vec<f32>, usize)| {
+                f64::from(surprise(sharpened(surprises, temperature as f32, power as f32)[*row]))
             };
-            known.iter().map(surprise).sum()
+            known.iter().map(of).sum()
         };
-        let ratio = (5f64.sqrt() - 1.0) / 2.0;
-        let (mut low, mut high) = (-3f64, 3f64);
-        for _ in 0..60 {
-            let (left, right) = (high - ratio * (high - low), low + ratio * (high - low));
-            if loss(left) < loss(right) { high = right } else { low = left }
-        }
-        (f64::midpoint(low, high)).exp() as f32
+        // For each power the best temperature; both by their logarithm.
+        let best = |log_power: f64| least(-3.0, 4.0, |log_temperature| loss(log_temperature.exp(), log_power.exp()));
+        let (log_power, _) = least(-1.0, 1.5, |log_power| best(log_power).1);
+        (best(log_power).0.exp() as f32, log_power.exp() as f32)
     }
 
-    fn dispute_features(&self, temperature: f32) -> (Vec<Vec<f64>>, Vec<bool>) {
+    fn dispute_features(&self, scales: &Scales) -> (Vec<Vec<f64>>, Vec<bool>) {
         let feature = |i: usize| {
-            let probabilities = softmax(&self.answers.department_logits[i], temperature);
+            let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
             let logit = self.answers.dispute_logits.get(i).copied().unwrap_or_default();
             vec![f64::from(logit), f64::from(entropy(&probabilities))]
         };
@@ -90,19 +87,18 @@ impl Judged<'_> {
 
     /// Fits everything that depends on the kind of input.
     pub fn scales(&self) -> Scales {
-        let temperature = self.temperature();
-        let (features, outcomes) = self.dispute_features(temperature);
-        let default = Calibration::default().text_only;
-        let dispute = logistic::fit(&features, &outcomes, RIDGE).map_or(default.dispute, |weights| DisputeWeights {
-            head: weights[0] as f32,
-            entropy: weights[1] as f32,
-            bias: weights[2] as f32,
-        });
-        let (surprises, outcomes): (Vec<Vec<f64>>, Vec<bool>) =
-            self.proposals(temperature).into_iter().map(|(p, disputed)| (vec![f64::from(surprise(p))], disputed)).unzip();
-        let proposal = logistic::fit(&surprises, &outcomes, RIDGE)
-            .map_or(default.proposal, |weights| ProposalWeights { surprise: weights[0] as f32, bias: weights[1] as f32 });
-        Scales { temperature, dispute, proposal }
+        let mut scales = Calibration::default().text_only;
+        (scales.temperature, scales.power) = self.sharpness();
+        let (features, outcomes) = self.dispute_features(&scales);
+        if let Some(weights) = logistic::fit(&features, &outcomes, RIDGE) {
+            scales.dispute = DisputeWeights { head: weights[0] as f32, entropy: weights[1] as f32, bias: weights[2] as f32 };
+        }
+        let (features, outcomes): (Vec<Vec<f64>>, Vec<bool>) =
+            self.proposals(&scales).into_iter().map(|(p, disputed)| (vec![f64::from(surprise(p))], disputed)).unzip();
+        if let Some(weights) = logistic::fit(&features, &outcomes, RIDGE) {
+            scales.proposal = ProposalWeights { surprise: weights[0] as f32, bias: weights[1] as f32 };
+        }
+        scales
     }
 
     /// What these scales make of the orders.
@@ -120,15 +116,15 @@ impl Judged<'_> {
                 scores.disputes.push(scales.dispute_risk(self.answers.dispute_logits[i], &probabilities), disputed);
             }
         }
-        for (probability, disputed) in self.proposals(scales.temperature) {
+        for (probability, disputed) in self.proposals(scales) {
             scores.proposals.push(scales.proposal_risk(probability), disputed);
         }
         scores
     }
 
     /// Dispute risks where the weights were fitted on the other four fifths: how much of the figure is the fit's own.
-    pub fn cross_validated_disputes(&self, temperature: f32) -> RiskScores {
-        let (features, outcomes) = self.dispute_features(temperature);
+    pub fn cross_validated_disputes(&self, scales: &Scales) -> RiskScores {
+        let (features, outcomes) = self.dispute_features(scales);
         let mut scores = RiskScores::default();
         for fold in 0..5 {
             let outside = |i: &usize| i % 5 != fold;
@@ -171,6 +167,25 @@ pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>, familiarity
     review.dispute_risk = quantile(&risks, 1.0 - REVIEW_SHARE).unwrap_or(review.dispute_risk);
     review.familiarity = quantile(familiarity, UNLIKE_SHARE).unwrap_or(review.familiarity);
     calibration
+}
+
+/// Where a function of one minimum is least between `low` and `high`, and its value there: golden section.
+fn least(mut low: f64, mut high: f64, value: impl Fn(f64) -> f64) -> (f64, f64) {
+    let ratio = (5f64.sqrt() - 1.0) / 2.0;
+    let (mut left, mut right) = (high - ratio * (high - low), low + ratio * (high - low));
+    let (mut at_left, mut at_right) = (value(left), value(right));
+    for _ in 0..24 {
+        if at_left < at_right {
+            (high, right, at_right) = (right, left, at_left);
+            left = high - ratio * (high - low);
+            at_left = value(left);
+        } else {
+            (low, left, at_left) = (left, right, at_right);
+            right = low + ratio * (high - low);
+            at_right = value(right);
+        }
+    }
+    if at_left < at_right { (left, at_left) } else { (right, at_right) }
 }
 
 /// The value below which a share of the values lies.

@@ -55,6 +55,21 @@ pub struct EpochRecord {
     pub dispute_auc: Option<f64>,
 }
 
+impl EpochRecord {
+    /// A line for the person who waits.
+    pub fn say(&self, what: &str) {
+        crate::say(&format!(
+            "{what}: loss {:.4}; text alone accuracy {:.4} macro-F1 {:.4}; with category {:.4} {:.4}; dispute AUC {}",
+            self.training_loss,
+            self.accuracy,
+            self.macro_f1,
+            self.accuracy_with_category,
+            self.macro_f1_with_category,
+            self.dispute_auc.map_or("-".to_owned(), |auc| format!("{auc:.3}")),
+        ));
+    }
+}
+
 impl Progress {
     /// The best epoch so far: the first of equals.
     pub fn best_epoch(&self) -> Option<usize> {

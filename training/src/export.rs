@@ -68,7 +68,7 @@ impl Export<'_> {
         let mut metrics = BTreeMap::new();
         self.measures(&mut metrics, "text_only", &text_scores);
         self.measures(&mut metrics, "with_category", &category_scores);
-        let held_out = judged(&text).cross_validated_disputes(calibration.text_only.temperature).measures();
+        let held_out = judged(&text).cross_validated_disputes(&calibration.text_only).measures();
         insert(&mut metrics, "text_only.dispute_auc_cross_validated", held_out.auc);
         insert(&mut metrics, "text_only.dispute_average_precision_cross_validated", held_out.average_precision);
 

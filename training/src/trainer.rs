@@ -1,7 +1,6 @@
 //! The training loop: steps, validation after each epoch, early stop, the best kept, checkpoints on the way.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
@@ -132,19 +131,8 @@ impl<'a> Trainer<'a> {
             }
         }
         bar.finish();
-        let started = Instant::now();
         let record = self.validate(trainee, progress.epoch_loss / progress.step_in_epoch.max(1) as f64)?;
-        crate::say(&format!(
-            "epoch {}: loss {:.4}; text alone accuracy {:.4} macro-F1 {:.4}; with category {:.4} {:.4}; dispute AUC {}; validated in {:.0} s",
-            progress.epoch + 1,
-            record.training_loss,
-            record.accuracy,
-            record.macro_f1,
-            record.accuracy_with_category,
-            record.macro_f1_with_category,
-            record.dispute_auc.map_or("-".to_owned(), |auc| format!("{auc:.3}")),
-            started.elapsed().as_secs_f64(),
-        ));
+        record.say(&format!("epoch {}", progress.epoch + 1));
         progress.history.push(record);
         progress.epoch += 1;
         progress.step_in_epoch = 0;

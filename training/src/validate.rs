@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use paidan::evaluation::{DepartmentMeasures, DepartmentScores, RiskScores, Truth};
-use paidan::model::calibration::softmax;
+use paidan::model::calibration::{sharpened, surprises};
 use paidan::model::{Batch, Classifier, Department, Look};
 use paidan::text::{AppealTokenizer, Encoding};
 
@@ -85,7 +85,7 @@ pub fn measure(answers: &Answers, examples: &[Example], departments: &[Departmen
     let mut disputes = RiskScores::default();
     for (i, example) in examples.iter().enumerate() {
         let truth = example.department.map_or(Truth::Unknown("(not in training)"), Truth::Known);
-        scores.push(&softmax(&answers.department_logits[i], 1.0), truth);
+        scores.push(&sharpened(&surprises(&answers.department_logits[i]), 1.0, 1.0), truth);
         if let (Some(logit), Some(disputed)) = (answers.dispute_logits.get(i), example.disputed) {
             disputes.push(*logit, disputed);
         }

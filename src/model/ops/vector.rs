@@ -138,10 +138,9 @@ fn rows<const R: usize>(row: usize, k: usize, n: usize, a: View<'_>, b: View<'_>
         let mut sums = [[0f32; LANES]; R];
         for i in 0..k {
             let right = &b.values[i * b.stride + column..][..LANES];
-            for r in 0..R {
-                let left = a[r][i];
-                for lane in 0..LANES {
-                    sums[r][lane] = left.mul_add(right[lane], sums[r][lane]);
+            for (sums, a) in sums.iter_mut().zip(&a) {
+                for (sum, right) in sums.iter_mut().zip(right) {
+                    *sum = a[i].mul_add(*right, *sum);
                 }
             }
         }
