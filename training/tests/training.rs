@@ -95,7 +95,7 @@ fn assert_success(output: &Output) {
 
 #[test]
 fn training_writes_a_folder_that_routes_and_that_verifies() {
-    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 12"));
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 20\npatience = 20"));
     assert_success(&workshop.train("model", &[]));
     let router = Router::open(&workshop.path("model")).expect("the trained model");
     assert_eq!(router.info().name, "tiny");
