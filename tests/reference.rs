@@ -51,6 +51,11 @@ struct Real {
     dispute_logit: f32,
 }
 
+/// What the reference made of a text before it was tokenized: TRAILING in the script.
+fn read_by_reference(text: &str) -> String {
+    normalize(text).trim_end_matches(['。', ',', '.', ';', '!', '、', ' ']).to_owned()
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -100,7 +105,7 @@ fn the_reference_was_made_from_the_bundled_weights() {
 fn invented_appeals_have_the_token_ids_and_the_logits_of_transformers() {
     let (reference, bundled) = (reference(), Bundled::open());
     for appeal in &reference.invented {
-        assert_eq!(clean(&appeal.text).as_str(), normalize(&appeal.text), "the reference text needs no cleaning");
+        assert_eq!(clean(&appeal.text).as_str(), read_by_reference(&appeal.text), "the reference text needs no cleaning");
         let encoding = bundled.encode(&appeal.text, appeal.second.as_deref());
         assert_eq!(encoding.ids, appeal.ids, "{}", appeal.text);
         let distance = bundled.distance(&encoding, &appeal.department_logits, appeal.dispute_logit);
@@ -127,7 +132,7 @@ fn fifty_real_appeals_have_the_token_ids_and_the_logits_of_transformers() {
         let order = orders.iter().find(|order| order.order_id == appeal.order_id).expect("an order of the reference");
         let text = &order.appeal.fields().text;
         // The reference normalises but does not mask or clean: only texts that need neither can be compared.
-        if clean(text).as_str() != normalize(text) {
+        if clean(text).as_str() != read_by_reference(text) {
             continue;
         }
         let encoding = bundled.encode(text, None);
