@@ -77,6 +77,15 @@ async fn reflection_lists_the_services_and_describes_ours() {
 }
 
 #[tokio::test]
+async fn reflection_describes_the_details_of_an_error() {
+    let server = Running::start(&Gated::open(), config()).await;
+    for symbol in ["google.rpc.BadRequest", "google.rpc.RetryInfo", "google.rpc.LocalizedMessage"] {
+        let answer = reflect(&server, MessageRequest::FileContainingSymbol(symbol.to_owned())).await;
+        assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{symbol}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_passed_deadline_is_deadline_exceeded_and_the_model_never_runs() {
     let router = Gated::closed();
     let server = Running::start(&router, config()).await;

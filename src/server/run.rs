@@ -132,6 +132,8 @@ async fn routes<R: Route>(desk: Desk<R>) -> Result<(HealthReporter, Routes), Ser
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that a tool which knows nothing of us can read the details of an error.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let routes = Routes::new(routing)
         .add_service(health.max_decoding_message_size(max_message_bytes))
