@@ -89,7 +89,7 @@ const PROGRESS: &str = "progress.json";
 impl RunFolder {
     /// `<out>.run`, beside the model folder.
     pub fn create(out: &Path) -> Result<Self> {
-        let root = crate::export::beside(out, "run");
+        let root = beside(out, "run");
         std::fs::create_dir_all(&root).with_context(|| format!("{}: cannot be created", root.display()))?;
         Ok(Self { root })
     }
@@ -187,6 +187,13 @@ impl RunFolder {
         let path = self.root.join("best.safetensors");
         candle_core::safetensors::load(&path, &Device::Cpu).with_context(|| format!("{}: cannot be read", path.display()))
     }
+}
+
+/// `<path>.<suffix>`, beside it.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{suffix}"));
+    path.with_file_name(name)
 }
 
 /// Writes a file and waits until it is on disk.

@@ -4,7 +4,7 @@
 //! What was there before stays as `<target>.previous`: rolling back is one rename too.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
@@ -14,7 +14,7 @@ use paidan::text::AppealTokenizer;
 
 use crate::calibrate::{Judged, Scores, calibrate};
 use crate::card;
-use crate::checkpoint::{Progress, RunFolder, write_flushed, write_tensors};
+use crate::checkpoint::{Progress, RunFolder, beside, write_flushed, write_tensors};
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind};
 use crate::report;
@@ -191,13 +191,6 @@ fn insert(metrics: &mut BTreeMap<String, f64>, name: &str, value: Option<f64>) {
 fn nearest(centres: &[Vec<f32>], embedding: &[f32]) -> f32 {
     let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
     centres.iter().map(cosine).fold(-1.0, f32::max)
-}
-
-/// `<path>.<suffix>`, beside it.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{suffix}"));
-    path.with_file_name(name)
 }
 
 /// Puts `new` where `out` is; what was there becomes `<out>.previous`.

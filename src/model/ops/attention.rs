@@ -86,6 +86,16 @@ struct Head<'a> {
     keys: usize,
 }
 
+impl<'a> Head<'a> {
+    /// Head `index` of the sequence with these rows of q, and of k and v.
+    #[inline(always)]
+    fn new(index: usize, size: usize, width: usize, rows: (&Range<usize>, &Range<usize>), [q, k, v]: [&'a [f32]; 3]) -> Self {
+        let at = |start: usize| start * width + index * size;
+        let (queries, keys) = rows;
+        Self { q: &q[at(queries.start)..], k: &k[at(keys.start)..], v: &v[at(keys.start)..], width, size, keys: keys.len() }
+    }
+}
+
 /// Memory that a task uses again for each head.
 #[derive(Default)]
 struct Scratch {
@@ -167,14 +177,7 @@ impl Attention {
         let hidden = self.shape.hidden.get(queries.start + rows.start..queries.start + rows.end).unwrap_or(&[]);
         let mut scratch = Scratch::default();
         for h in 0..self.shape.heads {
-            let head = Head {
-                q: &q[queries.start * width + h * size..],
-                k: &k[keys.start * width + h * size..],
-                v: &v[keys.start * width + h * size..],
-                width,
-                size,
-                keys: keys.len(),
-            };
+            let head = Head::new(h, size, width, (&queries, &keys), [q, k, v]);
             let padded = head.keys.next_multiple_of(LANES);
             self.probabilities(head, rows.clone(), hidden, &mut scratch);
             let probabilities = match self.mask {
@@ -206,14 +209,7 @@ impl Attention {
         let hidden = self.shape.hidden.get(queries.clone()).unwrap_or(&[]);
         let mut scratch = Scratch::default();
         for h in 0..self.shape.heads {
-            let head = Head {
-                q: &q[queries.start * width + h * size..],
-                k: &k[keys.start * width + h * size..],
-                v: &v[keys.start * width + h * size..],
-                width,
-                size,
-                keys: keys.len(),
-            };
+            let head = Head::new(h, size, width, (&queries, &keys), [q, k, v]);
             let grad = View { values: &grad[queries.start * width + h * size..], stride: width };
             let (rows, padded) = (queries.len(), head.keys.next_multiple_of(LANES));
             self.probabilities(head, 0..rows, hidden, &mut scratch);
