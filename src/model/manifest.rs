@@ -26,6 +26,20 @@ pub struct Manifest {
     pub configuration: serde_json::Value,
     /// Measured on validation data: name -> value.
     pub metrics: BTreeMap<String, f64>,
+    /// How int8 did beside f32 when the model was exported; `None` if nobody looked: then it is not served in int8 by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8Gate>,
+}
+
+/// The accuracy gate: what int8 costs this model, measured on validation data without the category and with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Int8Gate {
+    /// Whether every figure stayed within its limit: only then does `precision = auto` serve in int8.
+    pub passed: bool,
+    /// Figures of both precisions: `int8_accuracy`, `f32_accuracy`, ….
+    pub figures: BTreeMap<String, f64>,
+    /// The figures that did not, in words; empty if all did.
+    pub failed: Vec<String>,
 }
 
 /// One file of the folder.

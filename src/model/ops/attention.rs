@@ -10,8 +10,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::dropout::Mask;
-use super::vector::{LANES, View, dot, exp, product, sum, vectorised};
 use super::{Dropout, fused, plain, values, with_values};
+use crate::model::vector::{LANES, View, dot, exp, product, sum, vectorised};
 
 /// Queries per task of the forward pass: long sequences are split among the cores, and their scores stay in cache.
 const QUERY_BLOCK: usize = 32;

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::values;
-use super::vector::vectorised;
+use crate::model::vector::vectorised;
 
 const BLOCK: usize = 16_384;
 

@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::vector::{erf, exp, vectorised};
 use super::{fused, plain, values, with_values};
+use crate::model::vector::{erf, exp, vectorised};
 
 const BLOCK: usize = 16_384;
 

@@ -6,8 +6,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::linear::add_up;
-use super::vector::{LANES, dot, fold, sum, vectorised};
 use super::{fused, plain, rows_per_task, values, with_values};
+use crate::model::vector::{LANES, dot, fold, sum, vectorised};
 
 /// Normalises each row of `x` [rows, width]; `weight` and `bias` are [width].
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> Result<Tensor> {

@@ -7,8 +7,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::vector::vectorised;
 use super::{fused, plain, rows_per_task, values, with_values};
+use crate::model::vector::vectorised;
 
 /// `x` [rows, in] times the transpose of `weight` [out, in], plus `bias` [out]: [rows, out].
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {

@@ -13,7 +13,6 @@ mod gelu;
 mod layer_norm;
 mod linear;
 pub mod plain;
-mod vector;
 
 pub use attention::{AttentionShape, attention};
 pub use dropout::{Dropout, dropout};

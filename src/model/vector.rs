@@ -24,7 +24,7 @@ macro_rules! vectorised {
         }
     };
 }
-pub(super) use vectorised;
+pub(crate) use vectorised;
 
 /// Sums and products run in this many lanes, so that they vectorise and yet add up in a fixed order.
 pub const LANES: usize = 16;
@@ -65,6 +65,49 @@ pub fn erf(x: f32) -> f32 {
     let p = p.mul_add(t, 0.254_829_6);
     let y = (-(p * t)).mul_add(exp(-a * a), 1.0);
     if x < 0.0 { -y } else { y }
+}
+
+/// x * (1 + erf(x / sqrt 2)) / 2 without a division: the normal's distribution as 1/2 + x P(x²), P of degree 9 fitted (minimax of
+/// the result's error, by linear programming) for |x| <= 4.6 and 1 beyond. Absolute error below 2e-5, which is far below what bf16
+/// or int8 keep of the result, at a third of the cost.
+#[inline(always)]
+pub fn gelu_coarse(x: f32) -> f32 {
+    const P: [f32; 9] = [
+        1.413_040_7e-10,
+        -8.023_777e-9,
+        2.694_034_3e-7,
+        -6.005_881e-6,
+        9.488_615e-5,
+        -1.107_812_6e-3,
+        9.791_679e-3,
+        -6.628_086e-2,
+        3.988_579_4e-1,
+    ];
+    let clamped = x.clamp(-4.6, 4.6);
+    let square = clamped * clamped;
+    let mut p = -1.108_093_2e-12_f32;
+    for coefficient in P {
+        p = p.mul_add(square, coefficient);
+    }
+    x * clamped.mul_add(p, 0.5)
+}
+
+/// The least and the greatest value, in [`LANES`] lanes.
+#[inline(always)]
+pub fn extremes(values: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    let mut chunks = values.chunks_exact(LANES);
+    let mut meet = |chunk: &[f32]| {
+        for ((low, high), &x) in low.iter_mut().zip(&mut high).zip(chunk) {
+            *low = if x < *low { x } else { *low };
+            *high = if x > *high { x } else { *high };
+        }
+    };
+    for chunk in &mut chunks {
+        meet(chunk);
+    }
+    meet(chunks.remainder());
+    (low.into_iter().fold(f32::INFINITY, f32::min), high.into_iter().fold(f32::NEG_INFINITY, f32::max))
 }
 
 /// Sum in [`LANES`] lanes.
@@ -172,6 +215,22 @@ mod tests {
             assert!((erf(x) - y).abs() < 3e-7, "erf({x}) = {}", erf(x));
             assert!((erf(-x) + y).abs() < 3e-7);
         }
+    }
+
+    #[test]
+    fn the_coarse_gelu_is_within_its_bound() {
+        for i in -2_000..2_000 {
+            let x = i as f32 * 0.01;
+            let exact = x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) * 0.5;
+            assert!((gelu_coarse(x) - exact).abs() < 2e-5, "gelu({x}) = {}, not {exact}", gelu_coarse(x));
+        }
+    }
+
+    #[test]
+    fn extremes_are_found_wherever_they_stand() {
+        let mut values: Vec<f32> = (0..37).map(|i| (i as f32 * 1.7).sin()).collect();
+        (values[36], values[17]) = (9.0, -9.0);
+        assert_eq!(extremes(&values), (-9.0, 9.0));
     }
 
     #[test]

@@ -1,0 +1,39 @@
+//! Pooler and heads on the [CLS] rows, in f32: they are cheap, and the logits are what the answer is made of.
+
+use super::HeadRows;
+use super::layer::BlockScratch;
+use super::linear::{PackedLinear, Then};
+use super::norm::unit_rows;
+
+/// Pooler, department head, dispute head.
+pub(super) struct Heads {
+    pub(super) pooler: PackedLinear,
+    pub(super) departments: PackedLinear,
+    pub(super) dispute: Option<PackedLinear>,
+}
+
+impl Heads {
+    /// From the last layer's [CLS] rows [looks, hidden].
+    pub(super) fn run(&self, cls: Vec<f32>, scratch: &mut BlockScratch) -> HeadRows {
+        let hidden = self.pooler.outer();
+        let looks = cls.len() / hidden;
+        let rows = &mut scratch.rows;
+        let mut pooled = vec![0f32; cls.len()];
+        rows.prepare(self.pooler.kernel(), &cls, hidden);
+        self.pooler.run(rows, Then::Keep, &mut pooled);
+        for x in &mut pooled {
+            *x = x.tanh();
+        }
+        rows.prepare(self.departments.kernel(), &pooled, hidden);
+        let mut department_logits = vec![0f32; looks * self.departments.outer()];
+        self.departments.run(rows, Then::Keep, &mut department_logits);
+        let dispute_logits = self.dispute.as_ref().map(|head| {
+            let mut logits = vec![0f32; looks];
+            head.run(rows, Then::Keep, &mut logits);
+            logits
+        });
+        let mut embeddings = cls;
+        unit_rows(&mut embeddings, hidden);
+        HeadRows { department_logits, dispute_logits, embeddings }
+    }
+}

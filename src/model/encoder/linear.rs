@@ -1,0 +1,177 @@
+//! A linear layer packed for its kernel: y = x wᵀ + b, with what follows it (GELU) while the sums are still in cache.
+//!
+//! int8: weights are quantised for each output channel, symmetrically, when the model is loaded; rows by [`Rows`]. With x = low +
+//! s·code and w = t·q, the sum over the depth of x·w is t·(s·Σ code·q + low·Σ q): the last sum is known beforehand.
+
+use super::rows::Rows;
+use crate::model::kernels::{Element, Kernel, Panels, Tile};
+use crate::model::vector::{erf, gelu_coarse, vectorised};
+
+/// What follows the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing.
+    Keep,
+    /// GELU.
+    Gelu,
+}
+
+/// Weights and bias of a linear layer, or of several that read the same rows.
+pub(super) struct PackedLinear {
+    panels: Panels,
+    bias: Vec<f32>,
+    /// int8: what one step of the weight's code is worth, for each column.
+    scales: Vec<f32>,
+    /// int8: the sum of a column's weights.
+    sums: Vec<f32>,
+}
+
+impl PackedLinear {
+    /// `weight` [outer, inner], `bias` [outer].
+    pub(super) fn pack(kernel: Kernel, weight: &[f32], bias: &[f32]) -> Self {
+        let outer = bias.len();
+        let inner = weight.len() / outer.max(1);
+        let (mut scales, mut sums) = (Vec::new(), Vec::new());
+        let panels = match kernel.element() {
+            Element::Int8 => {
+                let mut codes = vec![0i8; weight.len()];
+                for (row, codes) in weight.chunks_exact(inner).zip(codes.chunks_exact_mut(inner)) {
+                    let greatest = row.iter().fold(0f32, |greatest, x| greatest.max(x.abs()));
+                    let step = if greatest > 0.0 { greatest / 127.0 } else { 1.0 };
+                    for (code, x) in codes.iter_mut().zip(row) {
+                        *code = (x / step).round() as i8;
+                    }
+                    scales.push(step);
+                    sums.push(step * codes.iter().map(|code| i32::from(*code)).sum::<i32>() as f32);
+                }
+                Panels::from_codes(kernel, outer, inner, &codes)
+            }
+            _ => Panels::from_values(kernel, outer, inner, |column, at| weight[column * inner + at]),
+        };
+        Self { panels, bias: bias.to_vec(), scales, sums }
+    }
+
+    /// The kernel that its rows must be prepared for.
+    pub(super) fn kernel(&self) -> Kernel {
+        self.panels.kernel()
+    }
+
+    /// Length of a result row.
+    pub(super) fn outer(&self) -> usize {
+        self.panels.outer()
+    }
+
+    /// All columns for all rows: `out` [rows, outer].
+    pub(super) fn run(&self, rows: &Rows, then: Then, out: &mut [f32]) {
+        for panel in 0..self.panels.count() {
+            let (first, _) = self.panels.columns(panel);
+            self.run_panel(rows, panel, then, &mut out[first..], self.panels.outer());
+        }
+    }
+
+    /// One panel's columns for all rows, `stride` apart in `out`.
+    pub(super) fn run_panel(&self, rows: &Rows, panel: usize, then: Then, out: &mut [f32], stride: usize) {
+        let kernel = self.panels.kernel();
+        let (first, columns) = self.panels.columns(panel);
+        let mut tile = Tile::default();
+        for start in (0..rows.count()).step_by(kernel.rows()) {
+            let strip = rows.strip(start, kernel.rows());
+            self.panels.multiply(strip, panel, &mut tile);
+            let finish = Finish {
+                width: kernel.columns(),
+                columns,
+                bias: &self.bias[first..],
+                then,
+                exact: kernel.element() == Element::F32,
+                stride,
+            };
+            let out = &mut out[start * stride..];
+            match kernel.element() {
+                Element::Int8 => {
+                    let span = start..start + strip.rows;
+                    let rows = RowScales { scales: &rows.scales[span.clone()], lows: &rows.lows[span] };
+                    finish_int8(finish, rows, &self.scales[first..], &self.sums[first..], tile.integers(), out);
+                }
+                _ => finish_float(finish, strip.rows, tile.floats(), out),
+            }
+        }
+    }
+}
+
+/// What to do with the sums of a tile.
+#[derive(Clone, Copy)]
+struct Finish<'a> {
+    /// Columns of the tile.
+    width: usize,
+    /// Columns of it that are used.
+    columns: usize,
+    bias: &'a [f32],
+    then: Then,
+    /// Whether GELU keeps all of f32's digits.
+    exact: bool,
+    /// Distance of result rows.
+    stride: usize,
+}
+
+#[derive(Clone, Copy)]
+struct RowScales<'a> {
+    scales: &'a [f32],
+    lows: &'a [f32],
+}
+
+impl Finish<'_> {
+    #[inline(always)]
+    fn follow(self, row: &mut [f32]) {
+        if self.then == Then::Keep {
+            return;
+        }
+        match self.exact {
+            true => {
+                for y in row {
+                    *y *= erf(*y * std::f32::consts::FRAC_1_SQRT_2).mul_add(0.5, 0.5);
+                }
+            }
+            false => {
+                for y in row {
+                    *y = gelu_coarse(*y);
+                }
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn finish_int8<'a>(
+        finish: Finish<'a>,
+        rows: RowScales<'a>,
+        scales: &'a [f32],
+        sums: &'a [f32],
+        tile: &'a [i32],
+        out: &'a mut [f32],
+    ) {
+        let (columns, bias) = (finish.columns, &finish.bias[..finish.columns]);
+        let (scales, sums) = (&scales[..columns], &sums[..columns]);
+        for (row, (scale, low)) in rows.scales.iter().zip(rows.lows).enumerate() {
+            let tile = &tile[row * finish.width..][..columns];
+            let out = &mut out[row * finish.stride..][..columns];
+            for ((((y, sum), step), weights), bias) in out.iter_mut().zip(tile).zip(scales).zip(sums).zip(bias) {
+                *y = (*sum as f32 * step).mul_add(*scale, weights.mul_add(*low, *bias));
+            }
+            finish.follow(out);
+        }
+    }
+}
+
+vectorised! {
+    fn finish_float<'a>(finish: Finish<'a>, rows: usize, tile: &'a [f32], out: &'a mut [f32]) {
+        let bias = &finish.bias[..finish.columns];
+        for row in 0..rows {
+            let tile = &tile[row * finish.width..][..finish.columns];
+            let out = &mut out[row * finish.stride..][..finish.columns];
+            for ((y, sum), bias) in out.iter_mut().zip(tile).zip(bias) {
+                *y = sum + bias;
+            }
+            finish.follow(out);
+        }
+    }
+}

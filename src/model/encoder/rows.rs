@@ -1,0 +1,120 @@
+//! The left side of a product: rows as the kernel reads them. For int8 each row gets its own scale and offset, so that one loud
+//! token does not coarsen its neighbours.
+
+use crate::model::kernels::{Aligned, Element, Kernel, Strip, to_bf16};
+use crate::model::vector::{extremes, vectorised};
+
+/// Rows of one depth, as f32, bf16 or u8 codes. An int8 row stands for `low + scale * code`.
+#[derive(Default)]
+pub(super) struct Rows {
+    bytes: Aligned,
+    stride: usize,
+    count: usize,
+    /// One for each row; int8 only.
+    pub(super) scales: Vec<f32>,
+    /// One for each row; int8 only.
+    pub(super) lows: Vec<f32>,
+}
+
+impl Rows {
+    /// Takes `values` [rows, inner] over in the kernel's element.
+    pub(super) fn prepare(&mut self, kernel: Kernel, values: &[f32], inner: usize) {
+        self.count = values.len() / inner;
+        self.stride = kernel.depth_bytes(inner);
+        self.bytes.resize(self.count * self.stride);
+        let (rows, used) = (self.bytes.bytes_mut(), inner * kernel.element().size());
+        match kernel.element() {
+            Element::F32 => {
+                for (target, source) in rows.chunks_exact_mut(self.stride).zip(values.chunks_exact(inner)) {
+                    target.copy_from_slice(bytemuck::cast_slice(source));
+                }
+            }
+            Element::Bf16 => {
+                for (target, source) in rows.chunks_exact_mut(self.stride).zip(values.chunks_exact(inner)) {
+                    round(source, bytemuck::cast_slice_mut(&mut target[..used]));
+                    // It meets the panel's zeros, and infinity times zero is no number.
+                    target[used..].fill(0);
+                }
+            }
+            Element::Int8 => {
+                self.scales.resize(self.count, 0.0);
+                self.lows.resize(self.count, 0.0);
+                quantise(values, inner, rows, self.stride, &mut self.scales, &mut self.lows);
+            }
+        }
+    }
+
+    /// Number of rows.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Up to `rows` rows from row `first` on.
+    pub(super) fn strip(&self, first: usize, rows: usize) -> Strip<'_> {
+        Strip { bytes: &self.bytes.bytes()[first * self.stride..], stride: self.stride, rows: rows.min(self.count - first) }
+    }
+}
+
+vectorised! {
+    /// To bf16.
+    pub(super) fn round<'a>(values: &'a [f32], halves: &'a mut [u16]) {
+        for (half, x) in halves.iter_mut().zip(values) {
+            *half = to_bf16(*x);
+        }
+    }
+}
+
+vectorised! {
+    /// Each row to codes: its least value becomes 0, its greatest 255.
+    fn quantise<'a>(
+        values: &'a [f32],
+        inner: usize,
+        rows: &'a mut [u8],
+        stride: usize,
+        scales: &'a mut [f32],
+        lows: &'a mut [f32],
+    ) {
+        // Adding it leaves the nearest integer in the low bits.
+        const ROUND: f32 = 8_388_608.0;
+        let targets = rows.chunks_exact_mut(stride).zip(scales.iter_mut().zip(lows.iter_mut()));
+        for (source, (target, (scale, low))) in values.chunks_exact(inner).zip(targets) {
+            let (least, greatest) = extremes(source);
+            let range = greatest - least;
+            *low = least;
+            *scale = range / 255.0;
+            let inverse = if range > 0.0 { 255.0 / range } else { 0.0 };
+            for (code, x) in target.iter_mut().zip(source) {
+                *code = (x - least).mul_add(inverse, ROUND).to_bits() as u8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stand_for_their_values_to_half_a_step() {
+        let kernel = Kernel::best(Element::Int8).expect("there is always the plain one");
+        let values: Vec<f32> = (0..3 * 50).map(|i| ((i * 37) % 101) as f32 / 7.0 - 3.0 + (i / 50) as f32 * 10.0).collect();
+        let mut rows = Rows::default();
+        rows.prepare(kernel, &values, 50);
+        for (row, source) in values.chunks_exact(50).enumerate() {
+            let codes = rows.strip(row, 1).bytes;
+            for (code, x) in codes.iter().zip(source) {
+                let back = rows.lows[row] + rows.scales[row] * f32::from(*code);
+                assert!((back - x).abs() <= rows.scales[row] * 0.501, "{x} came back as {back}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_one_value_keeps_it() {
+        let kernel = Kernel::best(Element::Int8).expect("there is always the plain one");
+        let mut rows = Rows::default();
+        rows.prepare(kernel, &[0.25; 64], 64);
+        assert_eq!((rows.lows[0], rows.scales[0]), (0.25, 0.0));
+        assert!(rows.strip(0, 1).bytes[..64].iter().all(|code| *code == 0));
+    }
+}

@@ -1,0 +1,93 @@
+//! The products of small blocks that everything fast is made of, in the instructions that this processor has. The only room with
+//! unsafe code.
+//!
+//! One shape serves all: a [`Kernel`] multiplies a strip of a few rows by one panel of a few columns over the whole depth, and
+//! leaves the sums in a [`Tile`]. Rows lie as they are; panels are packed ([`Panels`]) so that four bytes of depth (one f32, two
+//! bf16 or four int8) of every column stand side by side. So f32, bf16 and int8 share one layout and one loop, and differ in one
+//! instruction. What happens to the sums (scales, bias, GELU) is safe code elsewhere.
+//!
+//! int8 is u8 times i8, summed exactly in i32: every kernel gives the plain version's integers. Before a kernel is used for the
+//! first time it is held against the plain one; one that errs on this processor is never chosen.
+
+mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod amx;
+mod panels;
+mod plain;
+mod select;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use aligned::Aligned;
+pub use panels::Panels;
+pub use select::{Isa, Kernel};
+
+/// What is multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// f32 times f32, summed in f32.
+    F32,
+    /// bf16 times bf16, summed in f32.
+    Bf16,
+    /// Rows of u8 times columns of i8, summed in i32.
+    Int8,
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+}
+
+/// Most rows of a strip, whatever the kernel.
+pub const MAX_ROWS: usize = 32;
+
+/// Most columns of a panel, whatever the kernel.
+pub const MAX_COLUMNS: usize = 64;
+
+/// The sums of one strip times one panel: row `r`, column `c` at `r * kernel.columns() + c`, an f32's bits or an i32.
+#[repr(C, align(64))]
+pub struct Tile([u32; MAX_ROWS * MAX_COLUMNS]);
+
+impl Default for Tile {
+    fn default() -> Self {
+        Self([0; MAX_ROWS * MAX_COLUMNS])
+    }
+}
+
+impl Tile {
+    /// The sums as integers.
+    pub fn integers(&self) -> &[i32] {
+        bytemuck::cast_slice(&self.0)
+    }
+
+    /// The sums as f32.
+    pub fn floats(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+/// A strip of rows, each `stride` bytes after the one before it.
+#[derive(Clone, Copy)]
+pub struct Strip<'a> {
+    /// From the first byte of the first row.
+    pub bytes: &'a [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Number of rows, at most [`Kernel::rows`].
+    pub rows: usize,
+}
+
+/// f32 rounded to bf16, to the nearest, ties to even: the upper half of its bits. NaN may become infinity.
+#[inline(always)]
+pub fn to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    (bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
+}

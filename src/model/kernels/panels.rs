@@ -1,0 +1,119 @@
+//! The right side of a product, packed once for the kernel that will read it.
+
+use super::{Aligned, Kernel, Strip, Tile, to_bf16};
+
+/// A matrix of `outer` columns and `inner` depth as panels of [`Kernel::columns`] columns. Within a panel the words of depth follow
+/// each other, and each holds four bytes of every column. What is beyond the matrix is zero.
+#[derive(Clone)]
+pub struct Panels {
+    kernel: Kernel,
+    outer: usize,
+    inner: usize,
+    data: Aligned,
+}
+
+impl Panels {
+    /// No columns yet; [`Panels::pack_rows`] and the others fill it, again and again without new memory.
+    pub fn empty(kernel: Kernel) -> Self {
+        Self { kernel, outer: 0, inner: 0, data: Aligned::default() }
+    }
+
+    /// i8 codes [outer, inner], as linear layers have their weights.
+    pub fn from_codes(kernel: Kernel, outer: usize, inner: usize, codes: &[i8]) -> Self {
+        let mut panels = Self::empty(kernel);
+        panels.fill(outer, inner, |column, word| {
+            let byte = |i: usize| match word * 4 + i {
+                at if at < inner => codes[column * inner + at] as u8,
+                _ => 0,
+            };
+            u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
+        });
+        panels
+    }
+
+    /// f32 values as f32 or bf16, whichever the kernel multiplies. `value(column, depth)` gives them.
+    pub fn from_values(kernel: Kernel, outer: usize, inner: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let mut panels = Self::empty(kernel);
+        panels.fill(outer, inner, |column, word| match kernel.element().size() {
+            4 => value(column, word).to_bits(),
+            _ => {
+                let half = |i: usize| if word * 2 + i < inner { to_bf16(value(column, word * 2 + i)) } else { 0 };
+                u32::from(half(0)) | u32::from(half(1)) << 16
+            }
+        });
+        panels
+    }
+
+    fn fill(&mut self, outer: usize, inner: usize, word: impl Fn(usize, usize) -> u32) {
+        self.shape(outer, inner);
+        let (width, words) = (self.kernel.columns(), self.words());
+        let used = (inner * self.kernel.element().size()).div_ceil(4);
+        self.data.words_mut().fill(0);
+        for (panel, data) in self.data.words_mut().chunks_exact_mut((words * width).max(1)).enumerate() {
+            for (at, row) in data.chunks_exact_mut(width).take(used).enumerate() {
+                for (column, target) in row.iter_mut().enumerate().take(outer.saturating_sub(panel * width)) {
+                    *target = word(panel * width + column, at);
+                }
+            }
+        }
+    }
+
+    fn shape(&mut self, outer: usize, inner: usize) {
+        (self.outer, self.inner) = (outer, inner);
+        let bytes = self.count() * self.panel_bytes();
+        self.data.resize(bytes);
+    }
+
+    /// Gives the memory of `outer` columns of `inner` depth to a caller who packs faster than the functions above can: for each
+    /// panel, words of depth by columns. It may hold old values.
+    pub fn reshape(&mut self, outer: usize, inner: usize) -> &mut [u32] {
+        self.shape(outer, inner);
+        self.data.words_mut()
+    }
+
+    /// Four-byte words of depth in a panel.
+    pub fn words(&self) -> usize {
+        self.kernel.depth_bytes(self.inner) / 4
+    }
+
+    fn panel_bytes(&self) -> usize {
+        self.kernel.depth_bytes(self.inner) * self.kernel.columns()
+    }
+
+    /// Number of panels.
+    pub fn count(&self) -> usize {
+        self.outer.div_ceil(self.kernel.columns())
+    }
+
+    /// Number of columns.
+    pub fn outer(&self) -> usize {
+        self.outer
+    }
+
+    /// Depth, in elements.
+    pub fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// The kernel that it is packed for.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.data.bytes().len()
+    }
+
+    /// Columns of panel `panel`: its first one and their number.
+    pub fn columns(&self, panel: usize) -> (usize, usize) {
+        let first = panel * self.kernel.columns();
+        (first, (self.outer - first).min(self.kernel.columns()))
+    }
+
+    /// `strip` times panel `panel` into `tile`.
+    pub fn multiply(&self, strip: Strip<'_>, panel: usize, tile: &mut Tile) {
+        let bytes = self.panel_bytes();
+        self.kernel.multiply(strip, &self.data.bytes()[panel * bytes..][..bytes], tile);
+    }
+}

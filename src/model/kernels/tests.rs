@@ -1,0 +1,131 @@
+//! Kernels against the plain sums, over odd shapes. Families that this processor lacks are named and left out.
+#![allow(clippy::print_stderr, reason = "a test says what it left out")]
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::select::ALL;
+use super::*;
+
+/// Kernels of each family for `element`; those that this processor lacks are said aloud.
+fn kernels(element: Element) -> Vec<Kernel> {
+    let mut found = Vec::new();
+    for isa in ALL {
+        match Kernel::up_to(element, isa).filter(|kernel| kernel.isa() == isa) {
+            Some(kernel) => found.push(kernel),
+            None => eprintln!("SKIPPED: {element:?} on {isa}: this processor lacks it"),
+        }
+    }
+    found
+}
+
+/// The product of `kernel`, tile by tile, as words.
+fn product(kernel: Kernel, bytes: &[u8], rows: usize, panels: &Panels) -> Vec<(i32, f32)> {
+    let stride = bytes.len() / rows;
+    let mut out = vec![(0, 0.0); rows * panels.outer()];
+    for start in (0..rows).step_by(kernel.rows()) {
+        for panel in 0..panels.count() {
+            let strip = Strip { bytes: &bytes[start * stride..], stride, rows: (rows - start).min(kernel.rows()) };
+            let mut tile = Tile::default();
+            panels.multiply(strip, panel, &mut tile);
+            let (first, columns) = panels.columns(panel);
+            for row in 0..strip.rows {
+                for column in 0..columns {
+                    let at = row * kernel.columns() + column;
+                    out[(start + row) * panels.outer() + first + column] = (tile.integers()[at], tile.floats()[at]);
+                }
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn integers_are_exact_over_odd_shapes_and_extreme_values() {
+    let mut random = StdRng::seed_from_u64(1);
+    for kernel in kernels(Element::Int8) {
+        for (rows, inner, outer) in
+            [(1, 1, 1), (3, 7, 5), (6, 64, 64), (7, 65, 65), (13, 512, 70), (33, 130, 129), (64, 2048, 3)]
+        {
+            let depth = kernel.depth_bytes(inner);
+            for extreme in [false, true] {
+                let mut left = vec![0u8; rows * depth];
+                for row in left.chunks_exact_mut(depth) {
+                    row[..inner].iter_mut().for_each(|x| *x = if extreme { 255 } else { random.random() });
+                }
+                let right: Vec<i8> =
+                    (0..outer * inner).map(|i| if extreme { [-128, 127][i / inner % 2] } else { random.random() }).collect();
+                let panels = Panels::from_codes(kernel, outer, inner, &right);
+                let ours = product(kernel, &left, rows, &panels);
+                for row in 0..rows {
+                    for column in 0..outer {
+                        let plain: i32 =
+                            (0..inner).map(|k| i32::from(left[row * depth + k]) * i32::from(right[column * inner + k])).sum();
+                        let found = ours[row * outer + column].0;
+                        assert_eq!(found, plain, "{kernel:?}, {rows}x{inner}x{outer}, row {row}, column {column}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn floats_agree_with_sums_in_double_precision() {
+    let mut random = StdRng::seed_from_u64(2);
+    for element in [Element::F32, Element::Bf16] {
+        for kernel in kernels(element) {
+            for (rows, inner, outer) in [(1, 1, 1), (5, 7, 17), (6, 64, 64), (7, 65, 65), (33, 512, 80)] {
+                let value = |random: &mut StdRng| {
+                    let value: f32 = random.random_range(-1.0..1.0);
+                    if element == Element::Bf16 { f32::from_bits(u32::from(to_bf16(value)) << 16) } else { value }
+                };
+                let left: Vec<f32> = (0..rows * inner).map(|_| value(&mut random)).collect();
+                let right: Vec<f32> = (0..outer * inner).map(|_| value(&mut random)).collect();
+                let depth = kernel.depth_bytes(inner);
+                let mut bytes = vec![0u8; rows * depth];
+                for (target, source) in bytes.chunks_exact_mut(depth).zip(left.chunks_exact(inner)) {
+                    for (target, x) in target.chunks_exact_mut(element.size()).zip(source) {
+                        match element {
+                            Element::F32 => target.copy_from_slice(&x.to_le_bytes()),
+                            _ => target.copy_from_slice(&to_bf16(*x).to_le_bytes()),
+                        }
+                    }
+                }
+                let panels = Panels::from_values(kernel, outer, inner, |column, k| right[column * inner + k]);
+                let ours = product(kernel, &bytes, rows, &panels);
+                for row in 0..rows {
+                    for column in 0..outer {
+                        let exact: f64 =
+                            (0..inner).map(|k| f64::from(left[row * inner + k]) * f64::from(right[column * inner + k])).sum();
+                        let off = (f64::from(ours[row * outer + column].1) - exact).abs();
+                        assert!(off < 1e-4, "{kernel:?}, {rows}x{inner}x{outer}: {off} off at row {row}, column {column}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bf16_is_rounded_to_the_nearest_ties_to_even() {
+    for x in [0.0, -0.0, 1.0, -3.25, 1.003_906_2, 1.011_718_8, f32::MIN_POSITIVE, 3e38, f32::INFINITY] {
+        assert_eq!(to_bf16(x), half::bf16::from_f32(x).to_bits(), "{x}");
+    }
+}
+
+#[test]
+fn a_setting_caps_the_family_and_an_unknown_one_is_named() {
+    assert_eq!(Kernel::up_to(Element::Int8, Isa::Plain).map(Kernel::isa), Some(Isa::Plain));
+    assert_eq!("avx512".parse(), Ok(Isa::Avx512));
+    let error = "mmx".parse::<Isa>().expect_err("there is none");
+    assert!(error.contains("mmx") && error.contains("avxvnni"), "{error}");
+}
+
+#[test]
+#[should_panic(expected = "our own bug")]
+fn a_strip_that_is_too_short_is_never_read() {
+    let kernel = Kernel::best(Element::Int8).expect("there is always the plain one");
+    let panels = Panels::from_codes(kernel, 4, 64, &[1; 256]);
+    panels.multiply(Strip { bytes: &[0; 64], stride: 64, rows: 2 }, 0, &mut Tile::default());
+}
