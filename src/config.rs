@@ -17,6 +17,7 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Value;
 
+use crate::model::kernels::Isa;
 use crate::server::ServiceConfig;
 use raw::Raw;
 pub use suggest::nearest;
@@ -37,6 +38,8 @@ pub struct Config {
     pub model: Option<String>,
     /// Never ask the hub: what is not in its cache is an error.
     pub offline: bool,
+    /// What the model is computed in, and by which instructions.
+    pub computing: crate::model::Setting,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -152,7 +155,14 @@ impl Layers {
         let level = choose(&raw.log.level, &LEVELS).map_err(|reason| fault("log.level", reason))?;
         let format = choose(&raw.log.format, &FORMATS).map_err(|reason| fault("log.format", reason))?;
         let model = raw.model.path.filter(|path| !path.trim().is_empty());
-        Ok(Config { address, service, model, offline: raw.model.offline, log: LogConfig { level, format } })
+        let computing = crate::model::Setting {
+            precision: raw.model.precision.parse().map_err(|reason| fault("model.precision", reason))?,
+            kernel: match raw.model.kernel.as_str() {
+                raw::AUTO => None,
+                name => Some(name.parse::<Isa>().map_err(|reason| fault("model.kernel", reason + ", auto"))?),
+            },
+        };
+        Ok(Config { address, service, model, offline: raw.model.offline, computing, log: LogConfig { level, format } })
     }
 
     /// Every key with its value and origin, in the order of the sections.

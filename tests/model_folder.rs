@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use paidan::model::{Artifacts, ArtifactsError, DataRecord, FileRecord, Manifest, file, sha256_hex};
+use paidan::model::{
+    Artifacts, ArtifactsError, DataRecord, FileRecord, Int8Gate, Manifest, Precision, Setting, file, sha256_hex,
+};
 use paidan::routing::Router;
 use paidan::text::Appeal;
 use support::{APPEALS, DEPARTMENTS, tiny_model, write_base_model};
@@ -33,6 +35,10 @@ fn rewrite_weights(folder: &Path, change: impl FnOnce(&mut HashMap<String, Tenso
 }
 
 fn write_manifest(folder: &Path) {
+    write_manifest_with(folder, None);
+}
+
+fn write_manifest_with(folder: &Path, int8: Option<Int8Gate>) {
     let names = [file::CONFIG, file::TOKENIZER, file::WEIGHTS, file::DEPARTMENTS, file::CALIBRATION];
     let record = |name: &str| {
         let bytes = std::fs::read(folder.join(name)).expect("a file");
@@ -53,6 +59,7 @@ fn write_manifest(folder: &Path) {
         git_commit: String::new(),
         configuration: serde_json::Value::Null,
         metrics: BTreeMap::from([("text_only.accuracy".to_owned(), 0.5)]),
+        int8,
     };
     std::fs::write(folder.join(file::MANIFEST), serde_json::to_vec(&manifest).expect("json")).expect("written");
 }
@@ -244,4 +251,17 @@ fn a_model_without_a_dispute_head_says_so_instead_of_a_number() {
     assert!(!router.info().has_dispute_head);
     let appeal = router.prepare(&Appeal::from_text(APPEALS[1]).expect("an appeal")).expect("prepared");
     assert_eq!(router.route(&[appeal]).expect("routed")[0].dispute_risk, None);
+}
+
+#[test]
+fn auto_takes_int8_only_where_the_manifest_says_that_the_model_passed_the_gate() {
+    let folder = tiny_model();
+    let precision = |int8: Option<bool>| {
+        let gate = int8.map(|passed| Int8Gate { passed, figures: BTreeMap::new(), failed: Vec::new() });
+        write_manifest_with(folder.path(), gate);
+        Router::open(folder.path()).expect("a model").info().precision.clone()
+    };
+    assert_eq!([precision(None), precision(Some(false)), precision(Some(true))], ["f32", "f32", "int8"]);
+    let router = Router::open_with(folder.path(), Setting::fixed(Precision::F32)).expect("a model");
+    assert_eq!(router.info().precision, "f32", "a setting wins over the gate");
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use paidan::evaluation::WorkOrder;
-use paidan::model::{Artifacts, Batch, Classifier, Look, sha256_hex};
+use paidan::model::{Artifacts, Batch, Classifier, Cores, Encoder, Look, Precision, Sequence, Setting, sha256_hex};
 use paidan::text::{AppealTokenizer, Encoding, clean, normalize};
 use serde::Deserialize;
 
@@ -69,6 +69,7 @@ fn reference() -> Reference {
 struct Bundled {
     tokenizer: AppealTokenizer,
     classifier: Classifier,
+    encoder: Encoder,
     sha256: String,
 }
 
@@ -78,21 +79,28 @@ impl Bundled {
         let vb = VarBuilder::from_tensors(artifacts.tensors.clone(), DType::F32, &Device::Cpu);
         let classifier = Classifier::load(&artifacts.config, artifacts.departments.len(), true, vb).expect("its heads");
         let tokenizer = AppealTokenizer::from_bytes(&artifacts.tokenizer).expect("its tokenizer");
-        Self { tokenizer, classifier, sha256: artifacts.weights_sha256 }
+        let encoder = Encoder::new(&artifacts, Setting::fixed(Precision::F32)).expect("packed");
+        Self { tokenizer, classifier, encoder, sha256: artifacts.weights_sha256 }
     }
 
     fn encode(&self, text: &str, second: Option<&str>) -> Encoding {
         self.tokenizer.encode(&clean(text), second, 512).expect("tokens")
     }
 
-    /// Largest distance of any logit.
+    /// Largest distance of any logit, of the definition and of the encoder that serves.
     fn distance(&self, encoding: &Encoding, departments: &[f32], dispute: f32) -> f32 {
         let batch = Batch::new([(&encoding.ids[..], &encoding.type_ids[..])], &Device::Cpu).expect("a batch");
         let output = self.classifier.forward(&batch, &[Look { sequence: 0, hidden: 0..0 }], None).expect("an answer");
         let ours = output.department_logits.to_vec2::<f32>().expect("logits").remove(0);
         let head = output.dispute_logits.expect("a dispute head").to_vec1::<f32>().expect("a logit")[0];
         assert_eq!(ours.len(), departments.len());
-        ours.iter().zip(departments).map(|(a, b)| (a - b).abs()).fold((head - dispute).abs(), f32::max)
+        let furthest = |logits: &[f32], head: f32| {
+            logits.iter().zip(departments).map(|(a, b)| (a - b).abs()).fold((head - dispute).abs(), f32::max)
+        };
+        let sequence = [Sequence { ids: &encoding.ids, type_ids: &encoding.type_ids }];
+        let served = self.encoder.forward(&sequence, &[Look { sequence: 0, hidden: 0..0 }], Cores::All).expect("an answer");
+        let served_head = served.dispute_logits.expect("a dispute head")[0];
+        furthest(&ours, head).max(furthest(&served.department_logits, served_head))
     }
 }
 

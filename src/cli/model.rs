@@ -7,7 +7,7 @@ use paidan::model::{ArtifactsError, Manifest, ModelInfo, file};
 use paidan::routing::Router;
 use paidan::text::Appeal;
 
-use super::setup::{Setup, model_folder};
+use super::setup::{Setup, model_folder, open_router};
 use super::{Failure, code};
 
 /// Flags of `model`.
@@ -42,7 +42,7 @@ pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     let config = setup.configuration(&[])?;
     let folder = model_folder(&config)?;
     // Opening checks checksums, shapes and labels: there is no way to look at a damaged model and not be told.
-    let router = Router::open(&folder)?;
+    let router = open_router(&folder, &config)?;
     let info = router.info();
     let mut out = std::io::stdout();
     match args.action {
@@ -93,6 +93,7 @@ fn as_json(info: &ModelInfo, folder: &std::path::Path) -> serde_json::Value {
         "max_tokens": info.max_tokens,
         "embedding_size": info.embedding_size,
         "precision": info.precision,
+        "kernel": info.kernel,
         "has_dispute_head": info.has_dispute_head,
         "calibrated": info.calibrated,
         "departments": info.departments.iter().map(|department| &**department).collect::<Vec<_>>(),
@@ -103,12 +104,13 @@ fn as_json(info: &ModelInfo, folder: &std::path::Path) -> serde_json::Value {
 fn for_people(info: &ModelInfo, folder: &std::path::Path) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
     let mut text = format!(
-        "{} {}\n  folder        {}\n  reads         {} tokens at most, computes in {}\n  dispute head  {}\n  calibrated    {}\n  departments   {}\n",
+        "{} {}\n  folder        {}\n  reads         {} tokens at most, computes in {} ({})\n  dispute head  {}\n  calibrated    {}\n  departments   {}\n",
         info.name,
         info.version,
         folder.display(),
         info.max_tokens,
         info.precision,
+        info.kernel,
         yes(info.has_dispute_head),
         yes(info.calibrated),
         info.departments.len(),

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Read, Write};
 use std::time::{Duration, Instant};
 
-use paidan::routing::{Decision, ReviewReason, Router};
+use paidan::routing::{Decision, ReviewReason};
 use paidan::text::{Appeal, AppealFields, Reading};
 
 use super::output::{Paint, bar, padded, percent, width};
-use super::setup::{Setup, model_folder};
+use super::setup::{Setup, model_folder, open_router};
 use super::{Failure, code};
 
 /// More than this is no appeal: 20,000 characters take at most 80,000 bytes.
@@ -50,7 +50,7 @@ pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
         proposed_departments: args.proposed.clone(),
         ..AppealFields::default()
     })?;
-    let router = Router::open(&model_folder(&config)?)?;
+    let router = open_router(&model_folder(&config)?, &config)?;
     let began = Instant::now();
     let prepared = router.prepare(&appeal)?;
     let decision = router.route(&[prepared])?.pop();

@@ -1,11 +1,12 @@
 //! What every command takes: the configuration, and the model it names.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use paidan::config::{Config, Flags, Layers};
 use paidan::hub::{Hub, ModelPlace, Progress, bundled_model};
+use paidan::routing::Router;
 
 use super::Failure;
 
@@ -49,6 +50,11 @@ impl Setup {
     pub fn configuration(&self, more: &[(&str, String)]) -> Result<Config, Failure> {
         Ok(self.layers(more)?.config()?)
     }
+}
+
+/// Opens the model in the precision, and with the instructions, that the configuration asks for.
+pub fn open_router(folder: &Path, config: &Config) -> Result<Router, Failure> {
+    Ok(Router::open_with(folder, config.computing)?)
 }
 
 /// The folder of the model that the configuration names, fetched if need be.

@@ -37,12 +37,23 @@ pub(super) struct Server {
 }
 
 /// `[model]`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Model {
     pub path: Option<String>,
     pub offline: bool,
+    pub precision: String,
+    pub kernel: String,
 }
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { path: None, offline: false, precision: AUTO.to_owned(), kernel: AUTO.to_owned() }
+    }
+}
+
+/// Written where the program is to choose.
+pub(super) const AUTO: &str = "auto";
 
 /// `[log]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

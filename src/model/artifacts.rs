@@ -12,6 +12,7 @@ use candle_core::Tensor;
 use super::calibration::Calibration;
 use super::config::BertConfig;
 use super::departments::Department;
+use super::encoder::PrecisionError;
 use super::manifest::{Manifest, sha256_hex};
 use super::weights::{self, WeightsError};
 
@@ -69,6 +70,8 @@ pub struct ModelInfo {
     pub embedding_size: usize,
     /// f32, bf16, int8.
     pub precision: String,
+    /// Instructions that its products are computed with: amx, avx512, avxvnni, avx2, plain.
+    pub kernel: String,
     /// Measured on validation data when it was exported: name -> value, empty if there is no manifest.
     pub metrics: BTreeMap<String, f64>,
     /// False if the folder has no dispute head: the service says so instead of inventing a number.
@@ -132,6 +135,14 @@ pub enum ArtifactsError {
         /// Rows of the department head.
         rows: usize,
     },
+    /// The weights cannot be computed with in the precision that was asked for.
+    #[error("model folder {folder}: {source}", folder = folder.display())]
+    Precision {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: PrecisionError,
+    },
     /// A bare encoder cannot route.
     #[error("model folder {folder}: no department head (classifier.weight); fine-tune it with paidan-train first", folder = folder.display())]
     NoDepartmentHead {
@@ -167,7 +178,7 @@ impl Artifacts {
         self.tensors.contains_key("dispute_head.weight")
     }
 
-    /// What a caller may know of it.
+    /// What a caller may know of it; what it will be computed in is not known yet.
     pub fn info(&self) -> ModelInfo {
         let folder_name = || self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let manifest = self.manifest.as_ref();
@@ -177,7 +188,8 @@ impl Artifacts {
             departments: self.departments.clone(),
             max_tokens: self.config.max_position_embeddings,
             embedding_size: self.config.hidden_size,
-            precision: "f32".to_owned(),
+            precision: String::new(),
+            kernel: String::new(),
             metrics: manifest.map(|manifest| manifest.metrics.clone()).unwrap_or_default(),
             has_dispute_head: self.has_dispute_head(),
             calibrated: manifest.is_some_and(|manifest| manifest.files.contains_key(file::CALIBRATION)),

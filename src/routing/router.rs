@@ -4,14 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-
 use super::evidence::{self, Clause};
 use super::review;
 use super::sentence::second_sentence;
 use super::{Decision, RankedDepartment};
-use crate::model::{Artifacts, ArtifactsError, Batch, CENTRES, Calibration, Classifier, Department, Look, ModelInfo};
+use crate::model::{
+    Artifacts, ArtifactsError, CENTRES, Calibration, Cores, Department, Encoder, HeadRows, Look, ModelInfo, Sequence, Setting,
+};
 use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
 
 /// An appeal ready for the encoder: cleaned, tokenized, its proposed departments found among the model's.
@@ -45,30 +44,30 @@ pub enum RouteError {
     Model(String),
 }
 
-impl From<candle_core::Error> for RouteError {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Model(error.to_string())
-    }
-}
-
 /// Routes appeals with one model. Cheap to share by `Arc`; never changes after it was opened.
 pub struct Router {
     info: ModelInfo,
     tokenizer: AppealTokenizer,
-    classifier: Classifier,
+    encoder: Encoder,
     calibration: Calibration,
     /// Mean embedding of each department's training orders; empty if the model has none.
     centres: Vec<Vec<f32>>,
 }
 
 impl Router {
-    /// Opens a model folder: checks every file's checksum, shape and label map before it answers.
+    /// Opens a model folder: checks every file's checksum, shape and label map before it answers. In int8 if the model passed
+    /// the accuracy gate, otherwise in f32.
     pub fn open(folder: &Path) -> Result<Self, ArtifactsError> {
-        Self::from_artifacts(Artifacts::open(folder)?)
+        Self::open_with(folder, Setting::default())
+    }
+
+    /// The same in the precision that `setting` asks for.
+    pub fn open_with(folder: &Path, setting: Setting) -> Result<Self, ArtifactsError> {
+        Self::from_artifacts(Artifacts::open(folder)?, setting)
     }
 
     /// A router over a folder that was read already.
-    pub fn from_artifacts(artifacts: Artifacts) -> Result<Self, ArtifactsError> {
+    pub fn from_artifacts(artifacts: Artifacts, setting: Setting) -> Result<Self, ArtifactsError> {
         if artifacts.departments.len() < 2 {
             return Err(ArtifactsError::NoDepartmentHead { folder: artifacts.folder });
         }
@@ -80,15 +79,21 @@ impl Router {
                 format!("{} words, but the model has {} embeddings", tokenizer.vocab_size(), artifacts.config.vocab_size);
             return Err(malformed(crate::model::file::TOKENIZER, reason));
         }
-        let (info, with_dispute) = (artifacts.info(), artifacts.has_dispute_head());
         let weights = |error: candle_core::Error| malformed(crate::model::file::WEIGHTS, error.to_string());
         let centres = match artifacts.tensors.get(CENTRES) {
             Some(centres) => centres.to_vec2().map_err(weights)?,
             None => Vec::new(),
         };
-        let vb = VarBuilder::from_tensors(artifacts.tensors.clone(), DType::F32, &Device::Cpu);
-        let classifier = Classifier::load(&artifacts.config, info.departments.len(), with_dispute, vb).map_err(weights)?;
-        Ok(Self { info, tokenizer, classifier, calibration: artifacts.calibration, centres })
+        let refused = |source| ArtifactsError::Precision { folder: artifacts.folder.clone(), source };
+        let encoder = Encoder::new(&artifacts, setting).map_err(refused)?;
+        let info =
+            ModelInfo { precision: encoder.precision().to_string(), kernel: encoder.kernel().to_string(), ..artifacts.info() };
+        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres })
+    }
+
+    /// What the encoder computes in, and by which instructions, for people.
+    pub fn computes_in(&self) -> String {
+        self.encoder.description()
     }
 
     /// What is loaded: version, departments, limits, measured quality.
@@ -127,32 +132,39 @@ impl Router {
         Ok(PreparedAppeal { encoding, clauses, proposed, with_category: second.is_some() })
     }
 
-    /// Runs the encoder once over the batch: one decision for each, in order. The answer for an appeal does not depend on what
-    /// else is in the batch.
+    /// Runs the encoder once over the batch, on all cores: one decision for each, in order. The answer for an appeal does not
+    /// depend on what else is in the batch.
     pub fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
+        self.route_on(batch, Cores::All)
+    }
+
+    /// The same, on all cores or on the caller's alone.
+    pub fn route_on(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let sequences = batch.iter().map(|appeal| (&appeal.encoding.ids[..], &appeal.encoding.type_ids[..]));
-        let tokens = Batch::new(sequences, &Device::Cpu)?;
+        let sequences: Vec<Sequence<'_>> = batch
+            .iter()
+            .map(|PreparedAppeal { encoding, .. }| Sequence { ids: &encoding.ids, type_ids: &encoding.type_ids })
+            .collect();
         let mut looks = Vec::new();
         for (sequence, appeal) in batch.iter().enumerate() {
             looks.push(Look { sequence, hidden: 0..0 });
             looks.extend(appeal.clauses.iter().map(|clause| Look { sequence, hidden: clause.tokens.clone() }));
         }
-        let output = self.classifier.forward(&tokens, &looks, None)?;
-        let logits = output.department_logits.to_vec2::<f32>()?;
-        let dispute = output.dispute_logits.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
-        let embeddings = output.embeddings.to_vec2::<f32>()?;
+        let output = self.encoder.forward(&sequences, &looks, cores).map_err(|error| RouteError::Model(error.to_string()))?;
+        let HeadRows { department_logits, dispute_logits, embeddings } = &output;
+        let logits: Vec<&[f32]> = department_logits.chunks_exact(self.info.departments.len()).collect();
+        let embeddings: Vec<&[f32]> = embeddings.chunks_exact(self.info.embedding_size).collect();
         let mut decisions = Vec::with_capacity(batch.len());
         let mut row = 0;
         for appeal in batch {
             let rows = row..row + 1 + appeal.clauses.len();
             let raw = RawAnswer {
-                logits: &logits[row],
+                logits: logits[row],
                 without_clause: &logits[rows.start + 1..rows.end],
-                dispute_logit: dispute.as_ref().map(|logits| logits[row]),
-                embedding: &embeddings[row],
+                dispute_logit: dispute_logits.as_ref().map(|logits| logits[row]),
+                embedding: embeddings[row],
             };
             decisions.push(self.decide(appeal, &raw)?);
             row = rows.end;
@@ -203,7 +215,7 @@ impl Router {
 struct RawAnswer<'a> {
     logits: &'a [f32],
     /// For each clause the department logits when the last layer may not look at it.
-    without_clause: &'a [Vec<f32>],
+    without_clause: &'a [&'a [f32]],
     dispute_logit: Option<f32>,
     embedding: &'a [f32],
 }

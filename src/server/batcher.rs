@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use super::config::ServiceConfig;
 use super::metrics::Metrics;
 use super::queue::{Answer, Job, Queue};
 use super::status::ServiceError;
+use crate::model::Cores;
 use crate::routing::{Decision, PreparedAppeal, RouteError};
 
 /// The model threads.
@@ -32,14 +33,21 @@ impl Batcher {
         config: &ServiceConfig,
     ) -> std::io::Result<Self> {
         let (alive, running) = mpsc::channel(1);
+        let busy = Arc::new(AtomicUsize::new(0));
+        let workers = config.model_workers;
         for number in 0..config.model_workers {
             let (router, queue, metrics) = (Arc::clone(router), Arc::clone(queue), Arc::clone(metrics));
             let (max_tokens, max_delay) = (config.max_batch_tokens, config.max_queue_delay);
-            let alive = alive.clone();
+            let (alive, busy) = (alive.clone(), Arc::clone(&busy));
             let work = move || {
                 let _alive = alive;
                 while let Some(batch) = queue.take(max_tokens, max_delay) {
-                    run(router.as_ref(), &metrics, batch);
+                    // One batch alone gets all cores: the soonest answer. Where more waits, or another thread is at work, each
+                    // thread keeps to its own core: no time is lost in waiting for each other.
+                    let alone = busy.fetch_add(1, Relaxed) == 0 && queue.is_empty();
+                    let cores = if workers == 1 || alone { Cores::All } else { Cores::One };
+                    run(router.as_ref(), &metrics, batch, cores);
+                    busy.fetch_sub(1, Relaxed);
                 }
             };
             thread::Builder::new().name(format!("paidan-model-{number}")).spawn(work)?;
@@ -56,11 +64,11 @@ impl Batcher {
 
 /// Runs one batch and answers each of its callers. If it fails as a whole, each appeal is tried once more alone, so that one
 /// that poisons the model does not fail its neighbours.
-fn run<R: Route>(router: &R, metrics: &Metrics, batch: Vec<Job>) {
+fn run<R: Route>(router: &R, metrics: &Metrics, batch: Vec<Job>, cores: Cores) {
     let (prepared, callers): (Vec<_>, Vec<_>) =
         batch.into_iter().map(|job| (job.prepared, (job.arrived, job.deadline, job.reply))).unzip();
     let started = Instant::now();
-    let outcome = attempt(router, &prepared);
+    let outcome = attempt(router, &prepared, cores);
     let took = started.elapsed();
     Metrics::count(&metrics.batches);
     let error = match outcome {
@@ -92,15 +100,15 @@ fn run<R: Route>(router: &R, metrics: &Metrics, batch: Vec<Job>) {
             Metrics::count(&metrics.expired);
             let _ = reply.send(Err(ServiceError::DeadlineExceeded));
         } else {
-            run(router, metrics, vec![Job { prepared, arrived, deadline, reply }]);
+            run(router, metrics, vec![Job { prepared, arrived, deadline, reply }], cores);
         }
     }
 }
 
 /// One run of the model; a panic, or a wrong number of decisions, is an error like any other.
-fn attempt<R: Route>(router: &R, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
+fn attempt<R: Route>(router: &R, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
     // The router never changes after it was opened, so a panic leaves nothing half done behind.
-    let decisions = catch_unwind(AssertUnwindSafe(|| router.route(batch)))
+    let decisions = catch_unwind(AssertUnwindSafe(|| router.route(batch, cores)))
         .unwrap_or_else(|_| Err(RouteError::Model("it panicked".to_owned())))?;
     if decisions.len() != batch.len() {
         return Err(RouteError::Model(format!("{} decisions for {} appeals", decisions.len(), batch.len())));

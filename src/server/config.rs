@@ -13,7 +13,8 @@ pub struct ServiceConfig {
     /// Longest that a free model waits for appeals that are being tokenized to join the batch. It never waits for appeals that
     /// are not in the house yet.
     pub max_queue_delay: Duration,
-    /// Threads that run the model. One is right unless the model leaves cores idle.
+    /// Threads that run the model, by default one for each core: under load each keeps to a core and a batch of its own, and a
+    /// single appeal still gets all cores.
     pub model_workers: usize,
     /// Appeals that may be tokenized at the same time.
     pub tokenizing_threads: usize,
@@ -41,7 +42,7 @@ impl Default for ServiceConfig {
             queue_capacity: 512,
             max_batch_tokens: 1024,
             max_queue_delay: Duration::from_millis(2),
-            model_workers: 1,
+            model_workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS)),
             tokenizing_threads: 2,
             max_stream_in_flight: 64,
             max_request_time: Duration::from_secs(10),
@@ -70,7 +71,7 @@ impl ServiceConfig {
     pub fn validate(&self) -> Result<(), ServiceConfigError> {
         between("queue_capacity", self.queue_capacity, 1, 1_000_000)?;
         between("max_batch_tokens", self.max_batch_tokens, 16, 1_000_000)?;
-        between("model_workers", self.model_workers, 1, 256)?;
+        between("model_workers", self.model_workers, 1, MAX_WORKERS)?;
         between("tokenizing_threads", self.tokenizing_threads, 1, 256)?;
         between("max_stream_in_flight", self.max_stream_in_flight, 1, 100_000)?;
         // Below 4 KiB no sensible appeal fits; above 64 MiB a handful of callers could fill the memory.
@@ -89,6 +90,9 @@ impl ServiceConfig {
         self.queue_capacity - self.queue_capacity / 4
     }
 }
+
+/// More model threads than these help nobody.
+const MAX_WORKERS: usize = 256;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -158,6 +158,7 @@ pub(super) fn model_info(info: &ModelInfo) -> proto::GetModelInfoResponse {
         departments: info.departments.iter().map(|d| department(d)).collect(),
         max_tokens: whole(info.max_tokens),
         precision: info.precision.clone(),
+        kernel: info.kernel.clone(),
         dispute_risk_supported: info.has_dispute_head,
         calibrated: info.calibrated,
         metrics: info.metrics.iter().map(|(name, value)| (name.clone(), *value)).collect(),

@@ -34,7 +34,7 @@ pub use config::{ServiceConfig, ServiceConfigError};
 pub use metrics::{Metrics, MetricsSnapshot};
 pub use run::{ServeError, Server};
 
-use crate::model::ModelInfo;
+use crate::model::{Cores, ModelInfo};
 use crate::routing::{Decision, PreparedAppeal, RouteError, Router};
 use crate::text::Appeal;
 
@@ -45,7 +45,7 @@ pub trait Route: Send + Sync + 'static {
     /// Cleans and tokenizes; runs on a tokenizing thread.
     fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError>;
     /// One decision for each appeal, in order; runs on a model thread.
-    fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError>;
+    fn route(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError>;
 }
 
 impl Route for Router {
@@ -57,8 +57,8 @@ impl Route for Router {
         Router::prepare(self, appeal)
     }
 
-    fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
-        Router::route(self, batch)
+    fn route(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
+        Router::route_on(self, batch, cores)
     }
 }
 

@@ -167,6 +167,12 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits at the moment, neither for the model nor to be tokenized.
+    pub(super) fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.jobs.is_empty() && state.preparing == 0
+    }
+
     /// The oldest job, and with it, oldest first, those that still fit the budget. The oldest always goes, so a job waits at
     /// most as long as it takes to run everything older. A batch is its tokens laid end to end, so long and short appeals share
     /// it without a loss.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use paidan::model::{Department, ModelInfo};
+use paidan::model::{Cores, Department, ModelInfo};
 use paidan::routing::{Decision, Evidence, PreparedAppeal, RankedDepartment, ReviewReason, RouteError};
 use paidan::server::proto::routing_service_client::RoutingServiceClient;
 use paidan::server::proto::{Appeal, RouteAppealRequest, RouteAppealsRequest};
@@ -49,6 +49,7 @@ impl Gated {
                 max_tokens: 512,
                 embedding_size: 4,
                 precision: "f32".to_owned(),
+                kernel: "plain".to_owned(),
                 metrics: [("accuracy".to_owned(), 0.8)].into(),
                 has_dispute_head: true,
                 calibrated: true,
@@ -126,7 +127,7 @@ impl Route for Gated {
         Ok(PreparedAppeal { encoding, clauses: Vec::new(), proposed, with_category: !fields.category.is_empty() })
     }
 
-    fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
+    fn route(&self, batch: &[PreparedAppeal], _: Cores) -> Result<Vec<Decision>, RouteError> {
         let texts: Vec<String> =
             batch.iter().map(|p| p.encoding.ids.iter().filter_map(|id| char::from_u32(*id)).collect()).collect();
         let mut gate = self.gate.lock().expect("gate");
@@ -168,7 +169,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Limits that no test meets by accident.
 pub fn config() -> ServiceConfig {
-    ServiceConfig { max_request_time: Duration::from_secs(60), ..ServiceConfig::default() }
+    ServiceConfig { max_request_time: Duration::from_secs(60), model_workers: 1, ..ServiceConfig::default() }
 }
 
 /// A server on a free port.

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-use paidan::model::{Artifacts, BertConfig, CENTRES, Classifier, DataRecord, FileRecord, Manifest, file, sha256_hex};
+use paidan::model::{
+    Artifacts, BertConfig, CENTRES, DataRecord, Encoder, FileRecord, Int8Gate, Manifest, Precision, Setting, file, sha256_hex,
+};
 use paidan::text::AppealTokenizer;
 
 use crate::calibrate::{Judged, Scores, calibrate};
@@ -17,6 +18,7 @@ use crate::card;
 use crate::checkpoint::{Progress, RunFolder, beside, write_flushed, write_tensors};
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind};
+use crate::gate;
 use crate::report;
 use crate::validate::answer;
 
@@ -52,14 +54,15 @@ impl Export<'_> {
         self.write_model(&new, run.load_best()?)?;
         // From here on the model is what was written: f16 weights, read back by the code that serves them.
         let artifacts = Artifacts::open(&new).context("the exported model cannot be opened")?;
-        let classifier = self.classifier(&artifacts)?;
+        let encoder = |precision| Encoder::new(&artifacts, Setting::fixed(precision));
+        let exact = encoder(Precision::F32)?;
         let limit = artifacts.config.max_position_embeddings;
         crate::say("finding the departments' centres");
-        let seen = answer(&classifier, self.training_examples, self.tokenizer, InputKind::TextOnly, limit)?;
+        let seen = answer(&exact, self.training_examples, self.tokenizer, InputKind::TextOnly, limit)?;
         let centres = self.centres(&seen.embeddings, artifacts.config.hidden_size);
         crate::say("calibrating on the validation orders");
-        let text = answer(&classifier, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
-        let category = answer(&classifier, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
+        let text = answer(&exact, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
+        let category = answer(&exact, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
         let judged = |answers| Judged { orders: &self.validation.orders, labels: self.labels, answers };
         let familiarity: Vec<f32> = text.embeddings.iter().map(|embedding| nearest(&centres, embedding)).collect();
         let calibration = calibrate(&judged(&text), &judged(&category), &familiarity);
@@ -72,9 +75,19 @@ impl Export<'_> {
         insert(&mut metrics, "text_only.dispute_auc_cross_validated", held_out.auc);
         insert(&mut metrics, "text_only.dispute_average_precision_cross_validated", held_out.average_precision);
 
+        crate::say("measuring int8 beside f32");
+        let int8 = encoder(Precision::Int8)?;
+        let int8_text = answer(&int8, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
+        let int8_category = answer(&int8, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
+        let mut int8_metrics = BTreeMap::new();
+        self.measures(&mut int8_metrics, "text_only", &judged(&int8_text).scores(&calibration.text_only));
+        self.measures(&mut int8_metrics, "with_category", &judged(&int8_category).scores(&calibration.with_category));
+        let gate = gate::int8(&metrics, &int8_metrics);
+        crate::say(&gate::verdict(&gate));
+
         self.write_weights(&new, &artifacts.tensors, Some(&centres))?;
         write_flushed(&new.join(file::CALIBRATION), &serde_json::to_vec_pretty(&calibration)?)?;
-        let mut manifest = self.manifest(metrics)?;
+        let mut manifest = self.manifest(metrics, gate)?;
         let weights = std::fs::read(new.join(file::WEIGHTS))?;
         manifest.version = format!("{}-{}", manifest.created_at[..10].replace('-', ""), &sha256_hex(&weights)[..8]);
         write_flushed(&new.join("README.md"), card::render(&manifest, self.labels, self.progress).as_bytes())?;
@@ -117,11 +130,6 @@ impl Export<'_> {
         write_tensors(&half, &folder.join(file::WEIGHTS))
     }
 
-    fn classifier(&self, artifacts: &Artifacts) -> Result<Classifier> {
-        let vb = VarBuilder::from_tensors(artifacts.tensors.clone(), DType::F32, &Device::Cpu);
-        Ok(Classifier::load(&artifacts.config, artifacts.departments.len(), artifacts.has_dispute_head(), vb)?)
-    }
-
     /// The mean embedding of each department's training orders, of length one.
     fn centres(&self, embeddings: &[Vec<f32>], width: usize) -> Vec<Vec<f32>> {
         let mut centres = vec![vec![0f32; width]; self.labels.departments.len()];
@@ -161,7 +169,7 @@ impl Export<'_> {
         add("proposal_ece", proposals.ece);
     }
 
-    fn manifest(&self, metrics: BTreeMap<String, f64>) -> Result<Manifest> {
+    fn manifest(&self, metrics: BTreeMap<String, f64>, int8: Int8Gate) -> Result<Manifest> {
         Ok(Manifest {
             format: 1,
             name: self.progress.config.name.clone(),
@@ -177,6 +185,7 @@ impl Export<'_> {
             git_commit: git_commit(),
             configuration: serde_json::to_value(&self.progress.config)?,
             metrics,
+            int8: Some(int8),
         })
     }
 }

@@ -80,8 +80,8 @@ fn sixteen_orders_can_be_learnt_by_heart() {
             adamw.step(&trainee.variables, &loss.backward().expect("gradients"), 2e-3, |name| rule(name, 1.0)).expect("a step");
         }
         assert!(value < 0.05, "the loss is still {value}");
-        let answers =
-            answer(&trainee.classifier, trainer.training, trainer.tokenizer, InputKind::WithCategory, 128).expect("answers");
+        let encoder = trainee.encoder(&trainer.base.config).expect("packed");
+        let answers = answer(&encoder, trainer.training, trainer.tokenizer, InputKind::WithCategory, 128).expect("answers");
         for (example, logits) in trainer.training.iter().zip(&answers.department_logits) {
             let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
             assert_eq!(best, example.department);

@@ -7,6 +7,7 @@ mod config;
 mod dataset;
 mod examples;
 mod export;
+mod gate;
 #[cfg(test)]
 mod learning_tests;
 mod logistic;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
-use paidan::model::{Artifacts, BertConfig, Classifier};
+use paidan::model::{Artifacts, BertConfig, Classifier, Encoder, Precision};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -68,6 +68,12 @@ impl Trainee {
             }
         }
         Ok(())
+    }
+
+    /// The variables as they are now, packed to answer with: the same numbers as the classifier's, several times as fast.
+    pub fn encoder(&self, config: &BertConfig) -> Result<Encoder> {
+        let tensors = self.variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect();
+        Ok(Encoder::of_tensors(config, &tensors, Precision::F32)?)
     }
 
     /// A copy of all variables as they are now.

@@ -181,9 +181,9 @@ impl<'a> Trainer<'a> {
     }
 
     fn validate(&self, trainee: &Trainee, training_loss: f64) -> Result<EpochRecord> {
+        let encoder = trainee.encoder(&self.base.config)?;
         let figures = |kind| -> Result<_> {
-            let answers =
-                answer(&trainee.classifier, self.validation, self.tokenizer, kind, self.base.config.max_position_embeddings)?;
+            let answers = answer(&encoder, self.validation, self.tokenizer, kind, self.base.config.max_position_embeddings)?;
             Ok(measure(&answers, self.validation, &self.labels.departments, self.config.min_orders))
         };
         let (text, category) = (figures(InputKind::TextOnly)?, figures(InputKind::WithCategory)?);

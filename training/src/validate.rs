@@ -1,11 +1,10 @@
 //! Validation: what the model says of orders that it did not learn from.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
 use paidan::evaluation::{DepartmentMeasures, DepartmentScores, RiskScores, Truth};
 use paidan::model::calibration::{sharpened, surprises};
-use paidan::model::{Batch, Classifier, Department, Look};
-use paidan::text::{AppealTokenizer, Encoding};
+use paidan::model::{Cores, Department, Encoder, Look, Sequence};
+use paidan::text::AppealTokenizer;
 
 use crate::examples::{Example, InputKind, encode_all};
 
@@ -24,7 +23,7 @@ pub struct Answers {
 
 /// Runs the model over all examples, long ones with long ones.
 pub fn answer(
-    classifier: &Classifier,
+    encoder: &Encoder,
     examples: &[Example],
     tokenizer: &AppealTokenizer,
     kind: InputKind,
@@ -49,17 +48,16 @@ pub fn answer(
             end += 1;
         }
         let chosen = &order[start..end];
-        let sequences: Vec<&Encoding> = chosen.iter().map(|i| &encodings[*i]).collect();
-        let batch = Batch::new(sequences.iter().map(|e| (&e.ids[..], &e.type_ids[..])), &Device::Cpu)?;
+        let sequence = |i: &usize| Sequence { ids: &encodings[*i].ids, type_ids: &encodings[*i].type_ids };
+        let sequences: Vec<Sequence<'_>> = chosen.iter().map(sequence).collect();
         let looks: Vec<Look> = (0..chosen.len()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
-        let output = classifier.forward(&batch, &looks, None)?;
-        let dispute = output.dispute_logits.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
-        has_disputes = dispute.is_some();
-        let (logits, embeddings) = (output.department_logits.to_vec2::<f32>()?, output.embeddings.to_vec2::<f32>()?);
-        for (row, (i, (logits, embedding))) in chosen.iter().zip(logits.into_iter().zip(embeddings)).enumerate() {
-            answers.department_logits[*i] = logits;
-            answers.embeddings[*i] = embedding;
-            if let Some(dispute) = &dispute {
+        let output = encoder.forward(&sequences, &looks, Cores::All)?;
+        has_disputes = output.dispute_logits.is_some();
+        let rows = |values: &[f32], row: usize| values.chunks_exact(values.len() / chosen.len()).nth(row).map(<[f32]>::to_vec);
+        for (row, i) in chosen.iter().enumerate() {
+            answers.department_logits[*i] = rows(&output.department_logits, row).unwrap_or_default();
+            answers.embeddings[*i] = rows(&output.embeddings, row).unwrap_or_default();
+            if let Some(dispute) = &output.dispute_logits {
                 answers.dispute_logits[*i] = dispute[row];
             }
         }

@@ -24,7 +24,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use paidan::evaluation::Rows;
 use paidan::routing::Router;
 
-use super::setup::{Setup, model_folder};
+use super::setup::{Setup, model_folder, open_router};
 use super::signals::stop_flag;
 use super::{Failure, code};
 use measures::Measures;
@@ -78,7 +78,7 @@ pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     if metadata.is_dir() {
         return Err(Failure::said(code::NO_INPUT, format!("{}: is a folder, not a file of orders", args.orders.display())));
     }
-    let router = Router::open(&model_folder(&config)?)?;
+    let router = open_router(&model_folder(&config)?, &config)?;
     let outputs = Outputs::create(&args.out)?;
     let stop = stop_flag()?;
     let run = Run {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use paidan::evaluation::{MAX_LINE_BYTES, Row, Rows, WorkOrder};
+use paidan::model::Cores;
 use paidan::routing::{Decision, PreparedAppeal, RouteError, Router};
 use paidan::text::{Appeal, AppealFields};
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -195,7 +196,7 @@ fn answer(router: &Router, prepared: &[PreparedAppeal], batch: &[usize]) -> Vec<
     let run = |indices: &[usize]| {
         let appeals: Vec<PreparedAppeal> = indices.iter().map(|&index| prepared[index].clone()).collect();
         let began = Instant::now();
-        let decisions = router.route(&appeals)?;
+        let decisions = router.route_on(&appeals, Cores::One)?;
         let ms = began.elapsed().as_secs_f32() * 1e3;
         Ok::<_, RouteError>(decisions.into_iter().map(|decision| (decision, ms)).collect::<Vec<_>>())
     };

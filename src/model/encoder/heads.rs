@@ -19,12 +19,13 @@ impl Heads {
         let looks = cls.len() / hidden;
         let rows = &mut scratch.rows;
         let mut pooled = vec![0f32; cls.len()];
-        rows.prepare(self.pooler.kernel(), &cls, hidden);
+        self.pooler.prepare(rows, &cls);
         self.pooler.run(rows, Then::Keep, &mut pooled);
         for x in &mut pooled {
             *x = x.tanh();
         }
-        rows.prepare(self.departments.kernel(), &pooled, hidden);
+        // Both heads are f32 and read the same rows.
+        self.departments.prepare(rows, &pooled);
         let mut department_logits = vec![0f32; looks * self.departments.outer()];
         self.departments.run(rows, Then::Keep, &mut department_logits);
         let dispute_logits = self.dispute.as_ref().map(|head| {

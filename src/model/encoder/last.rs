@@ -110,7 +110,7 @@ impl LastAttention {
         }
         scratch.outs.resize(looks * size, 0.0);
         for (head, values) in self.values.iter().enumerate() {
-            scratch.rows.prepare(values.kernel(), &scratch.sums[head * looks * hidden..][..looks * hidden], hidden);
+            values.prepare(&mut scratch.rows, &scratch.sums[head * looks * hidden..][..looks * hidden]);
             values.run(&scratch.rows, Then::Keep, &mut scratch.outs);
             for (row, out) in context.chunks_exact_mut(hidden).zip(scratch.outs.chunks_exact(size)) {
                 row[head * size..][..size].copy_from_slice(out);
@@ -125,7 +125,7 @@ impl LastAttention {
         for sequence in sequences {
             scratch.part.extend_from_slice(&sequence.states[..hidden]);
         }
-        scratch.rows.prepare(self.query.kernel(), &scratch.part, hidden);
+        self.query.prepare(&mut scratch.rows, &scratch.part);
         scratch.queries.resize(count * hidden, 0.0);
         self.query.run(&scratch.rows, Then::Keep, &mut scratch.queries);
         let scale = 1.0 / (size as f32).sqrt();
@@ -136,7 +136,7 @@ impl LastAttention {
             for query in scratch.queries.chunks_exact(hidden) {
                 scratch.part.extend(query[head * size..][..size].iter().map(|x| x * scale));
             }
-            scratch.rows.prepare(keys.kernel(), &scratch.part, size);
+            keys.prepare(&mut scratch.rows, &scratch.part);
             keys.run(&scratch.rows, Then::Keep, &mut scratch.outs);
             for (sequence, out) in scratch.outs.chunks_exact(hidden).enumerate() {
                 scratch.all_turned[(sequence * self.heads + head) * hidden..][..hidden].copy_from_slice(out);

@@ -33,7 +33,7 @@ pub(super) struct Layer {
 impl Layer {
     /// `x` [rows, hidden] to queries, keys and values [rows, 3 * hidden].
     pub(super) fn project(&self, x: &[f32], qkv: &mut [f32], scratch: &mut BlockScratch) {
-        scratch.rows.prepare(self.qkv.kernel(), x, self.qkv.outer() / 3);
+        self.qkv.prepare(&mut scratch.rows, x);
         self.qkv.run(&scratch.rows, Then::Keep, qkv);
     }
 }
@@ -52,7 +52,6 @@ impl FeedForward {
     pub(super) fn run(&self, source: Source<'_>, x: &mut [f32], scratch: &mut BlockScratch) {
         let hidden = self.output_norm.weight.len();
         let rows = x.len() / hidden;
-        let kernel = self.output.kernel();
         let BlockScratch { rows: prepared, gathered, middle, result } = scratch;
         let context = match source {
             Source::Rows(context) => context,
@@ -67,13 +66,13 @@ impl FeedForward {
             }
         };
         let result = result.resize_words(x.len());
-        prepared.prepare(kernel, context, hidden);
+        self.attention_output.prepare(prepared, context);
         self.attention_output.run(prepared, Then::Keep, result);
         add_and_normalise(&self.attention_norm, x, result);
-        prepared.prepare(kernel, x, hidden);
+        self.intermediate.prepare(prepared, x);
         let middle = middle.resize_words(rows * self.intermediate.outer());
         self.intermediate.run(prepared, Then::Gelu, middle);
-        prepared.prepare(kernel, middle, self.intermediate.outer());
+        self.output.prepare(prepared, middle);
         self.output.run(prepared, Then::Keep, result);
         add_and_normalise(&self.output_norm, x, result);
     }

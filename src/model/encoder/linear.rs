@@ -1,5 +1,9 @@
 //! A linear layer packed for its kernel: y = x wᵀ + b, with what follows it (GELU) while the sums are still in cache.
 //!
+//! Where a layer norm feeds the layer, its weight and bias tell beforehand which columns are loud. Those are made quieter before
+//! they are quantised and the weights' columns louder by as much (SmoothQuant, Xiao et al. 2022, without its calibration data):
+//! the product is the same, the codes are finer. It took a quarter off the error of the bundled model's logits.
+//!
 //! int8: weights are quantised for each output channel, symmetrically, when the model is loaded; rows by [`Rows`]. With x = low +
 //! s·code and w = t·q, the sum over the depth of x·w is t·(s·Σ code·q + low·Σ q): the last sum is known beforehand.
 
@@ -24,9 +28,35 @@ pub(super) struct PackedLinear {
     scales: Vec<f32>,
     /// int8: the sum of a column's weights.
     sums: Vec<f32>,
+    /// int8: what each column of the rows is multiplied by; empty for nothing.
+    factors: Vec<f32>,
 }
 
+/// How far smoothing goes: the loudness of a column to this power moves into the weights. Tried on the bundled model: the error
+/// of the logits is .0259 with 0 (no smoothing), .0214 with .5, .0199 with .75, .0195 with 1, which leaves the weights too loud.
+const SMOOTHING: f32 = 0.75;
+
 impl PackedLinear {
+    /// The same for rows whose columns are as loud as `loudness` [inner] says: about the largest that is to be expected of each.
+    pub(super) fn pack_smooth(kernel: Kernel, weight: &[f32], bias: &[f32], loudness: &[f32]) -> Self {
+        if kernel.element() != Element::Int8 {
+            return Self::pack(kernel, weight, bias);
+        }
+        let mut heaviest = vec![0f32; loudness.len()];
+        for row in weight.chunks_exact(loudness.len()) {
+            for (heaviest, x) in heaviest.iter_mut().zip(row) {
+                *heaviest = heaviest.max(x.abs());
+            }
+        }
+        // Neither a silent column nor one without weight may become infinite.
+        let share = |(loud, heavy): (&f32, f32)| loud.max(1e-4).powf(SMOOTHING) / heavy.max(1e-6).powf(1.0 - SMOOTHING);
+        let shares: Vec<f32> = loudness.iter().zip(heaviest).map(share).collect();
+        let scaled: Vec<f32> =
+            weight.chunks_exact(loudness.len()).flat_map(|row| row.iter().zip(&shares).map(|(x, share)| x * share)).collect();
+        let factors = shares.iter().map(|share| 1.0 / share).collect();
+        Self { factors, ..Self::pack(kernel, &scaled, bias) }
+    }
+
     /// `weight` [outer, inner], `bias` [outer].
     pub(super) fn pack(kernel: Kernel, weight: &[f32], bias: &[f32]) -> Self {
         let outer = bias.len();
@@ -48,12 +78,12 @@ impl PackedLinear {
             }
             _ => Panels::from_values(kernel, outer, inner, |column, at| weight[column * inner + at]),
         };
-        Self { panels, bias: bias.to_vec(), scales, sums }
+        Self { panels, bias: bias.to_vec(), scales, sums, factors: Vec::new() }
     }
 
-    /// The kernel that its rows must be prepared for.
-    pub(super) fn kernel(&self) -> Kernel {
-        self.panels.kernel()
+    /// Makes `values` [rows, inner] ready for it.
+    pub(super) fn prepare(&self, rows: &mut Rows, values: &[f32]) {
+        rows.prepare(self.panels.kernel(), values, self.panels.inner(), &self.factors);
     }
 
     /// Length of a result row.

@@ -19,9 +19,11 @@ mod precision;
 mod rows;
 mod workspace;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Mutex;
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 pub use precision::{Precision, PrecisionError, PrecisionSetting, Setting};
@@ -35,6 +37,8 @@ use self::precision::Kernels;
 use self::workspace::Workspace;
 use super::artifacts::Artifacts;
 use super::bert::Look;
+use super::config::BertConfig;
+use super::kernels::Isa;
 
 /// Rows that go through a layer together: their widest states stay in the second-level cache, and the layer's weights are read
 /// once for all of them.
@@ -124,7 +128,18 @@ pub struct Encoder {
 impl Encoder {
     /// Packs the weights of a model folder in the precision that `setting` comes to.
     pub fn new(artifacts: &Artifacts, setting: Setting) -> Result<Self, PrecisionError> {
-        Self::with_kernels(artifacts, Kernels::choose(setting, artifacts.manifest.as_ref())?)
+        let gate = artifacts.manifest.as_ref().and_then(|manifest| manifest.int8.as_ref());
+        let kernels = Kernels::choose(setting, gate.is_some_and(|gate| gate.passed))?;
+        Self::with_kernels(&artifacts.config, &artifacts.tensors, kernels)
+    }
+
+    /// Packs tensors that are in no folder yet: a model in training.
+    pub fn of_tensors(
+        config: &BertConfig,
+        tensors: &HashMap<String, Tensor>,
+        precision: Precision,
+    ) -> Result<Self, PrecisionError> {
+        Self::with_kernels(config, tensors, Kernels::choose(Setting::fixed(precision), false)?)
     }
 
     /// What it computes in.
@@ -132,7 +147,12 @@ impl Encoder {
         self.kernels.precision()
     }
 
-    /// Precision and instructions, for people: `int8 (avx512)`.
+    /// The family of instructions of its linear layers: `avx512`.
+    pub fn kernel(&self) -> Isa {
+        self.kernels.linear().isa()
+    }
+
+    /// Precision and instructions, for people: `int8 on avx512, attention bf16 on avx512`.
     pub fn description(&self) -> String {
         self.kernels.to_string()
     }

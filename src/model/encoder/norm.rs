@@ -10,6 +10,11 @@ pub(super) struct Norm {
 }
 
 impl Norm {
+    /// About the largest that is to be expected of each column: three standard deviations from its mean.
+    pub(super) fn loudness(&self) -> Vec<f32> {
+        self.weight.iter().zip(&self.bias).map(|(weight, bias)| 3.0 * weight.abs() + bias.abs()).collect()
+    }
+
     /// Normalises one row in place. In two passes: the one-pass formula cancels.
     #[inline(always)]
     fn row(&self, row: &mut [f32]) {

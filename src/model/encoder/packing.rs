@@ -13,7 +13,7 @@ use super::layer::{FeedForward, Layer};
 use super::linear::PackedLinear;
 use super::norm::{Embeddings, Norm};
 use super::precision::{Kernels, PrecisionError};
-use crate::model::artifacts::Artifacts;
+use crate::model::config::BertConfig;
 use crate::model::kernels::Kernel;
 
 /// Reads tensors by their names in a checkpoint.
@@ -50,10 +50,12 @@ impl Reader<'_> {
 
     fn forward(&self, kernel: Kernel, layer: usize) -> Result<FeedForward, PrecisionError> {
         let name = |part: &str| format!("bert.encoder.layer.{layer}.{part}");
+        let attention_norm = self.norm(&name("attention.output.LayerNorm"))?;
+        let Weights { weight, bias } = self.weights(&name("intermediate.dense"))?;
         Ok(FeedForward {
             attention_output: self.linear(kernel, &name("attention.output.dense"))?,
-            attention_norm: self.norm(&name("attention.output.LayerNorm"))?,
-            intermediate: self.linear(kernel, &name("intermediate.dense"))?,
+            intermediate: PackedLinear::pack_smooth(kernel, &weight, &bias, &attention_norm.loudness()),
+            attention_norm,
             output: self.linear(kernel, &name("output.dense"))?,
             output_norm: self.norm(&name("output.LayerNorm"))?,
         })
@@ -65,21 +67,31 @@ impl Reader<'_> {
             weight.extend(part.weight);
             bias.extend(part.bias);
         }
-        Ok(Layer { qkv: PackedLinear::pack(kernel, &weight, &bias), forward: self.forward(kernel, layer)? })
+        let before = match layer.checked_sub(1) {
+            Some(before) => self.norm(&format!("bert.encoder.layer.{before}.output.LayerNorm"))?,
+            None => self.norm("bert.embeddings.LayerNorm")?,
+        };
+        Ok(Layer {
+            qkv: PackedLinear::pack_smooth(kernel, &weight, &bias, &before.loudness()),
+            forward: self.forward(kernel, layer)?,
+        })
     }
 }
 
 impl Encoder {
     /// Packs a model's weights for `kernels`.
-    pub(super) fn with_kernels(artifacts: &Artifacts, kernels: Kernels) -> Result<Self, PrecisionError> {
-        let config = &artifacts.config;
-        let reader = Reader { tensors: &artifacts.tensors, epsilon: config.layer_norm_eps as f32 };
+    pub(super) fn with_kernels(
+        config: &BertConfig,
+        tensors: &HashMap<String, Tensor>,
+        kernels: Kernels,
+    ) -> Result<Self, PrecisionError> {
+        let reader = Reader { tensors, epsilon: config.layer_norm_eps as f32 };
         let Some(last) = config.num_hidden_layers.checked_sub(1) else {
             return Err(PrecisionError::Weights("an encoder without layers".to_owned()));
         };
         let embedding = |name: &str| reader.values(&format!("bert.embeddings.{name}.weight"));
         let [query, key, value] = reader.projections(last)?;
-        let dispute = match artifacts.has_dispute_head() {
+        let dispute = match tensors.contains_key("dispute_head.weight") {
             true => Some(reader.linear(kernels.exact(), "dispute_head")?),
             false => None,
         };

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::model::kernels::{Element, Isa, Kernel};
-use crate::model::manifest::Manifest;
 
 /// What the encoder's products are computed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,10 +104,9 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// Settles the setting: what the manifest allows, what the processor has.
-    pub(super) fn choose(setting: Setting, manifest: Option<&Manifest>) -> Result<Self, PrecisionError> {
+    /// Settles the setting: whether the model passed the accuracy gate, what the processor has.
+    pub(super) fn choose(setting: Setting, passed: bool) -> Result<Self, PrecisionError> {
         let ceiling = setting.kernel.unwrap_or(Isa::Amx);
-        let passed = manifest.and_then(|manifest| manifest.int8.as_ref()).is_some_and(|gate| gate.passed);
         let precision = match setting.precision {
             PrecisionSetting::Fixed(precision) => precision,
             PrecisionSetting::Auto if passed => Precision::Int8,

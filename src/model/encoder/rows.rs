@@ -14,11 +14,19 @@ pub(super) struct Rows {
     pub(super) scales: Vec<f32>,
     /// One for each row; int8 only.
     pub(super) lows: Vec<f32>,
+    /// One row on its way to codes.
+    smooth: Vec<f32>,
+}
+
+struct Scales<'a> {
+    scales: &'a mut [f32],
+    lows: &'a mut [f32],
 }
 
 impl Rows {
-    /// Takes `values` [rows, inner] over in the kernel's element.
-    pub(super) fn prepare(&mut self, kernel: Kernel, values: &[f32], inner: usize) {
+    /// Takes `values` [rows, inner] over in the kernel's element. int8 codes are of each value times its column's factor, if
+    /// there are `factors`: see [`PackedLinear`](super::linear::PackedLinear).
+    pub(super) fn prepare(&mut self, kernel: Kernel, values: &[f32], inner: usize, factors: &[f32]) {
         self.count = values.len() / inner;
         self.stride = kernel.depth_bytes(inner);
         self.bytes.resize(self.count * self.stride);
@@ -39,7 +47,13 @@ impl Rows {
             Element::Int8 => {
                 self.scales.resize(self.count, 0.0);
                 self.lows.resize(self.count, 0.0);
-                quantise(values, inner, rows, self.stride, &mut self.scales, &mut self.lows);
+                let scales = Scales { scales: &mut self.scales, lows: &mut self.lows };
+                if factors.is_empty() {
+                    quantise(values, inner, rows, self.stride, scales);
+                } else {
+                    self.smooth.resize(inner, 0.0);
+                    quantise_smoothed(values, factors, rows, self.stride, scales, &mut self.smooth);
+                }
             }
         }
     }
@@ -64,28 +78,46 @@ vectorised! {
     }
 }
 
+/// One row to codes: its least value becomes 0, its greatest 255. Returns what a step is worth, and the least value.
+#[inline(always)]
+fn quantise_row(values: &[f32], codes: &mut [u8]) -> (f32, f32) {
+    // Adding it leaves the nearest integer in the low bits.
+    const ROUND: f32 = 8_388_608.0;
+    let (least, greatest) = extremes(values);
+    let range = greatest - least;
+    let inverse = if range > 0.0 { 255.0 / range } else { 0.0 };
+    for (code, x) in codes.iter_mut().zip(values) {
+        *code = (x - least).mul_add(inverse, ROUND).to_bits() as u8;
+    }
+    (range / 255.0, least)
+}
+
 vectorised! {
-    /// Each row to codes: its least value becomes 0, its greatest 255.
-    fn quantise<'a>(
+    /// Each row to codes.
+    fn quantise<'a>(values: &'a [f32], inner: usize, rows: &'a mut [u8], stride: usize, scales: Scales<'a>) {
+        let targets = rows.chunks_exact_mut(stride).zip(scales.scales.iter_mut().zip(scales.lows.iter_mut()));
+        for (source, (target, (scale, low))) in values.chunks_exact(inner).zip(targets) {
+            (*scale, *low) = quantise_row(source, target);
+        }
+    }
+}
+
+vectorised! {
+    /// Each row, times the factors, to codes.
+    fn quantise_smoothed<'a>(
         values: &'a [f32],
-        inner: usize,
+        factors: &'a [f32],
         rows: &'a mut [u8],
         stride: usize,
-        scales: &'a mut [f32],
-        lows: &'a mut [f32],
+        scales: Scales<'a>,
+        smooth: &'a mut [f32],
     ) {
-        // Adding it leaves the nearest integer in the low bits.
-        const ROUND: f32 = 8_388_608.0;
-        let targets = rows.chunks_exact_mut(stride).zip(scales.iter_mut().zip(lows.iter_mut()));
-        for (source, (target, (scale, low))) in values.chunks_exact(inner).zip(targets) {
-            let (least, greatest) = extremes(source);
-            let range = greatest - least;
-            *low = least;
-            *scale = range / 255.0;
-            let inverse = if range > 0.0 { 255.0 / range } else { 0.0 };
-            for (code, x) in target.iter_mut().zip(source) {
-                *code = (x - least).mul_add(inverse, ROUND).to_bits() as u8;
+        let targets = rows.chunks_exact_mut(stride).zip(scales.scales.iter_mut().zip(scales.lows.iter_mut()));
+        for (source, (target, (scale, low))) in values.chunks_exact(factors.len()).zip(targets) {
+            for ((y, x), factor) in smooth.iter_mut().zip(source).zip(factors) {
+                *y = x * factor;
             }
+            (*scale, *low) = quantise_row(smooth, target);
         }
     }
 }
@@ -99,7 +131,7 @@ mod tests {
         let kernel = Kernel::best(Element::Int8).expect("there is always the plain one");
         let values: Vec<f32> = (0..3 * 50).map(|i| ((i * 37) % 101) as f32 / 7.0 - 3.0 + (i / 50) as f32 * 10.0).collect();
         let mut rows = Rows::default();
-        rows.prepare(kernel, &values, 50);
+        rows.prepare(kernel, &values, 50, &[]);
         for (row, source) in values.chunks_exact(50).enumerate() {
             let codes = rows.strip(row, 1).bytes;
             for (code, x) in codes.iter().zip(source) {
@@ -113,7 +145,7 @@ mod tests {
     fn a_row_of_one_value_keeps_it() {
         let kernel = Kernel::best(Element::Int8).expect("there is always the plain one");
         let mut rows = Rows::default();
-        rows.prepare(kernel, &[0.25; 64], 64);
+        rows.prepare(kernel, &[0.25; 64], 64, &[]);
         assert_eq!((rows.lows[0], rows.scales[0]), (0.25, 0.0));
         assert!(rows.strip(0, 1).bytes[..64].iter().all(|code| *code == 0));
     }
