@@ -134,6 +134,20 @@ fn one_core_and_all_and_any_company_give_the_same_bits() -> Result<()> {
 }
 
 #[test]
+fn nothing_is_allocated_but_the_answer_once_a_batch_as_large_was_seen() -> Result<()> {
+    let bench = Bench::new()?;
+    for (encoder, _) in bench.encoders() {
+        let sequences = bench.sequences();
+        let forward = || encoder.forward(&sequences, &bench.looks, Cores::One).expect("rows");
+        forward();
+        let used = allocation_counter::measure(|| drop(forward()));
+        // Department logits, dispute logits, embeddings.
+        assert_eq!(used.count_total, 3, "{}: {used:?}", encoder.description());
+    }
+    Ok(())
+}
+
+#[test]
 fn a_batch_that_makes_no_sense_is_refused_by_place() -> Result<()> {
     let bench = Bench::new()?;
     let encoder = Encoder::new(&bench.artifacts, Setting::default()).expect("an encoder");

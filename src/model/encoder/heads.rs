@@ -17,15 +17,15 @@ impl Heads {
     pub(super) fn run(&self, cls: Vec<f32>, scratch: &mut BlockScratch) -> HeadRows {
         let hidden = self.pooler.outer();
         let looks = cls.len() / hidden;
-        let rows = &mut scratch.rows;
-        let mut pooled = vec![0f32; cls.len()];
+        let BlockScratch { rows, result, .. } = scratch;
+        let pooled = result.resize_words(cls.len());
         self.pooler.prepare(rows, &cls);
-        self.pooler.run(rows, Then::Keep, &mut pooled);
-        for x in &mut pooled {
+        self.pooler.run(rows, Then::Keep, pooled);
+        for x in pooled.iter_mut() {
             *x = x.tanh();
         }
         // Both heads are f32 and read the same rows.
-        self.departments.prepare(rows, &pooled);
+        self.departments.prepare(rows, pooled);
         let mut department_logits = vec![0f32; looks * self.departments.outer()];
         self.departments.run(rows, Then::Keep, &mut department_logits);
         let dispute_logits = self.dispute.as_ref().map(|head| {

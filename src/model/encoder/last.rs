@@ -55,12 +55,37 @@ pub(super) struct LastScratch {
     outs: Vec<f32>,
 }
 
-/// One sequence and the looks at it.
-pub(super) struct Looked<'a> {
-    /// Its hidden states [tokens, hidden].
+/// The last layer's input, and who looks at what.
+#[derive(Clone, Copy)]
+pub(super) struct LastInput<'a> {
+    /// Hidden states [tokens, hidden].
     pub(super) states: &'a [f32],
+    /// Where each sequence begins, and the end of the last.
+    pub(super) offsets: &'a [usize],
     /// For each look the tokens that it may not see.
     pub(super) hidden: &'a [Range<usize>],
+    /// Where each sequence's looks begin, and the end of the last.
+    pub(super) first_look: &'a [usize],
+}
+
+impl<'a> LastInput<'a> {
+    /// The sequences that are looked at.
+    fn looked(self, width: usize) -> impl Iterator<Item = Looked<'a>> {
+        self.offsets.windows(2).zip(self.first_look.windows(2)).filter(|(_, looks)| looks[0] < looks[1]).map(
+            move |(ends, looks)| Looked {
+                states: &self.states[ends[0] * width..ends[1] * width],
+                hidden: &self.hidden[looks[0]..looks[1]],
+            },
+        )
+    }
+}
+
+/// One sequence and the looks at it.
+struct Looked<'a> {
+    /// Its hidden states [tokens, hidden].
+    states: &'a [f32],
+    /// For each look the tokens that it may not see.
+    hidden: &'a [Range<usize>],
 }
 
 impl LastAttention {
@@ -91,13 +116,13 @@ impl LastAttention {
     }
 
     /// What the [CLS] row of each look gathers: `context` [looks, hidden], before the output projection.
-    pub(super) fn run(&self, sequences: &[Looked<'_>], scratch: &mut LastScratch, context: &mut [f32]) {
+    pub(super) fn run(&self, input: LastInput<'_>, scratch: &mut LastScratch, context: &mut [f32]) {
         let (hidden, size) = (self.hidden, self.hidden / self.heads);
-        let looks: usize = sequences.iter().map(|sequence| sequence.hidden.len()).sum();
-        self.turn_queries(sequences, scratch);
+        let looks = input.hidden.len();
+        self.turn_queries(input, scratch);
         scratch.sums.resize(self.heads * looks * hidden, 0.0);
         let mut look = 0;
-        for (index, sequence) in sequences.iter().enumerate() {
+        for (index, sequence) in input.looked(hidden).enumerate() {
             self.weigh(index, sequence.states, scratch);
             for range in sequence.hidden {
                 self.gather(sequence.states, range.clone(), scratch);
@@ -119,12 +144,13 @@ impl LastAttention {
     }
 
     /// W_kᵀ q of each sequence's first row, for each head, times the softmax's scale.
-    fn turn_queries(&self, sequences: &[Looked<'_>], scratch: &mut LastScratch) {
-        let (hidden, size, count) = (self.hidden, self.hidden / self.heads, sequences.len());
+    fn turn_queries(&self, input: LastInput<'_>, scratch: &mut LastScratch) {
+        let (hidden, size) = (self.hidden, self.hidden / self.heads);
         scratch.part.clear();
-        for sequence in sequences {
+        for sequence in input.looked(hidden) {
             scratch.part.extend_from_slice(&sequence.states[..hidden]);
         }
+        let count = scratch.part.len() / hidden;
         self.query.prepare(&mut scratch.rows, &scratch.part);
         scratch.queries.resize(count * hidden, 0.0);
         self.query.run(&scratch.rows, Then::Keep, &mut scratch.queries);

@@ -11,7 +11,7 @@ pub(super) struct BlockScratch {
     pub(super) rows: Rows,
     gathered: Aligned,
     middle: Aligned,
-    result: Aligned,
+    pub(super) result: Aligned,
 }
 
 /// Where a block's context comes from.

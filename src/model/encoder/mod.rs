@@ -30,7 +30,7 @@ pub use precision::{Precision, PrecisionError, PrecisionSetting, Setting};
 
 use self::attention::Qkv;
 use self::heads::Heads;
-use self::last::{LastAttention, Looked};
+use self::last::{LastAttention, LastInput};
 use self::layer::{FeedForward, Layer, Source};
 use self::norm::{Embeddings, embed};
 use self::precision::Kernels;
@@ -216,17 +216,9 @@ impl Encoder {
         self.layers(workspace, parallel, |_| {});
         let hidden = self.hidden;
         let Workspace { x, offsets, hidden_ranges, first_look, last, context, block, .. } = workspace;
-        let looked: Vec<Looked<'_>> = offsets
-            .windows(2)
-            .enumerate()
-            .filter(|(sequence, _)| first_look[*sequence] < first_look[sequence + 1])
-            .map(|(sequence, ends)| Looked {
-                states: &x.floats()[ends[0] * hidden..ends[1] * hidden],
-                hidden: &hidden_ranges[first_look[sequence]..first_look[sequence + 1]],
-            })
-            .collect();
         let context = context.resize_words(looks.len() * hidden);
-        self.last.run(&looked, last, context);
+        self.last.run(LastInput { states: x.floats(), offsets, hidden: hidden_ranges, first_look }, last, context);
+        // What the answer is made of is the only memory that is asked for anew.
         let mut cls = vec![0f32; looks.len() * hidden];
         for (row, look) in cls.chunks_exact_mut(hidden).zip(looks) {
             row.copy_from_slice(&x.floats()[offsets[look.sequence] * hidden..][..hidden]);
