@@ -42,7 +42,11 @@ enum Request {
     /// One batch, all threads on it, so many times.
     Batch { ids: Vec<Vec<u32>>, repeat: usize },
     /// All texts: one after another (`single`) or as many a second as can be (`throughput`).
-    Mix { mode: Mode, #[serde(default)] batching: Batching },
+    Mix {
+        mode: Mode,
+        #[serde(default)]
+        batching: Batching,
+    },
 }
 
 #[derive(Deserialize, PartialEq)]
