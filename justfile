@@ -27,3 +27,8 @@ serve *args:
 # train: just train --orders T --validation V --base BASE --out models/mycity
 train *args:
     cargo run --release -p paidan-training -- train {{args}}
+
+# the kernels (the only unsafe code) under the address sanitizer; builds everything once more beside the usual target folder
+sanitize:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test --target x86_64-unknown-linux-gnu --target-dir target/sanitize \
+        -p paidan --no-default-features --lib kernels

@@ -3,55 +3,50 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
-use paidan::model::{Artifacts, Batch, Classifier, Look};
+use anyhow::{Context, Result, anyhow};
+use paidan::model::{Artifacts, Cores, Encoder, Look, Sequence, Setting};
 use paidan::routing::Router;
 
-use crate::worker::{Encoder, Setup};
+use crate::worker::{Encoder as Rival, Setup};
 
 /// The encoder with its heads, as the router uses it.
 pub struct Paidan {
-    classifier: Classifier,
+    encoder: Encoder,
+    cores: Cores,
 }
 
 impl Paidan {
     /// Opens a model folder.
     pub fn open(setup: &Setup) -> Result<Self> {
-        known(&setup.precision)?;
         // An error only says that an earlier `load` set the pool up, with the same number of threads.
         rayon::ThreadPoolBuilder::new().num_threads(setup.threads).build_global().ok();
-        let artifacts = Artifacts::open(&setup.model)?;
-        let (departments, with_dispute) = (artifacts.departments.len(), artifacts.has_dispute_head());
-        let vb = VarBuilder::from_tensors(artifacts.tensors, DType::F32, &Device::Cpu);
-        Ok(Self { classifier: Classifier::load(&artifacts.config, departments, with_dispute, vb)? })
+        let encoder = Encoder::new(&Artifacts::open(&setup.model)?, setting(&setup.precision)?)?;
+        // As the service does it: one batch a core under load, all cores on what comes alone.
+        Ok(Self { encoder, cores: if setup.streams > 1 { Cores::One } else { Cores::All } })
     }
 }
 
-impl Encoder for Paidan {
+impl Rival for Paidan {
     fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
         let types = vec![0; sequences.iter().map(|ids| ids.len()).max().context("an empty batch")?];
-        let batch = Batch::new(sequences.iter().map(|ids| (*ids, &types[..ids.len()])), &Device::Cpu)?;
         let looks: Vec<Look> = (0..sequences.len()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
-        Ok(self.classifier.forward(&batch, &looks, None)?.department_logits.to_vec2()?)
+        let count = sequences.len();
+        let sequences: Vec<Sequence<'_>> =
+            sequences.iter().map(|ids| Sequence { ids, type_ids: &types[..ids.len()] }).collect();
+        let logits = self.encoder.forward(&sequences, &looks, self.cores)?.department_logits;
+        Ok(logits.chunks_exact(logits.len() / count).map(<[f32]>::to_vec).collect())
     }
 
     fn describe(&self) -> String {
-        "f32".to_owned()
+        self.encoder.description()
     }
 }
 
 /// A router with this precision.
 pub fn router(folder: &Path, precision: &str) -> Result<Router> {
-    known(precision)?;
-    Ok(Router::open(folder)?)
+    Ok(Router::open_with(folder, setting(precision)?)?)
 }
 
-/// The precisions there are.
-fn known(precision: &str) -> Result<()> {
-    if !["auto", "f32"].contains(&precision) {
-        bail!("precision {precision} is not there yet");
-    }
-    Ok(())
+fn setting(precision: &str) -> Result<Setting> {
+    Ok(Setting { precision: precision.parse().map_err(|reason: String| anyhow!(reason))?, kernel: None })
 }

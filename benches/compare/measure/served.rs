@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use paidan::evaluation::{Rows, WorkOrder};
+use paidan::model::Cores;
 use paidan::routing::{PreparedAppeal, Router};
 use paidan::server::{Server, ServiceConfig};
 use paidan::text::Appeal;
@@ -128,10 +129,11 @@ fn routed(router: &Router, texts: &[String], workers: usize) -> Result<f64> {
         batches.push(&prepared[start..end]);
         start = end;
     }
+    let cores = if workers > 1 { Cores::One } else { Cores::All };
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {
         while let Some(batch) = batches.get(next.fetch_add(1, Relaxed)) {
-            router.route(batch)?;
+            router.route_on(batch, cores)?;
         }
         Ok(())
     };

@@ -16,8 +16,10 @@ use crate::model::vector::{erf, gelu_coarse, vectorised};
 pub(super) enum Then {
     /// Nothing.
     Keep,
-    /// GELU.
+    /// GELU; where the products are bf16 or int8 anyway, the coarse one.
     Gelu,
+    /// GELU to the digits that bf16 and int8 keep.
+    CoarseGelu,
 }
 
 /// Weights and bias of a linear layer, or of several that read the same rows.
@@ -91,38 +93,35 @@ impl PackedLinear {
         self.panels.outer()
     }
 
-    /// All columns for all rows: `out` [rows, outer].
+    /// `out` [rows, outer].
     pub(super) fn run(&self, rows: &Rows, then: Then, out: &mut [f32]) {
-        for panel in 0..self.panels.count() {
-            let (first, _) = self.panels.columns(panel);
-            self.run_panel(rows, panel, then, &mut out[first..], self.panels.outer());
-        }
-    }
-
-    /// One panel's columns for all rows, `stride` apart in `out`.
-    pub(super) fn run_panel(&self, rows: &Rows, panel: usize, then: Then, out: &mut [f32], stride: usize) {
-        let kernel = self.panels.kernel();
-        let (first, columns) = self.panels.columns(panel);
+        let (kernel, stride) = (self.panels.kernel(), self.panels.outer());
         let mut tile = Tile::default();
-        for start in (0..rows.count()).step_by(kernel.rows()) {
-            let strip = rows.strip(start, kernel.rows());
-            self.panels.multiply(strip, panel, &mut tile);
+        // Panel by panel: one is read by all strips while it is in cache.
+        for panel in 0..self.panels.count() {
+            let (first, columns) = self.panels.columns(panel);
             let finish = Finish {
                 width: kernel.columns(),
                 columns,
                 bias: &self.bias[first..],
-                then,
-                exact: kernel.element() == Element::F32,
+                then: match then {
+                    Then::Gelu if kernel.element() != Element::F32 => Then::CoarseGelu,
+                    then => then,
+                },
                 stride,
             };
-            let out = &mut out[start * stride..];
-            match kernel.element() {
-                Element::Int8 => {
-                    let span = start..start + strip.rows;
-                    let rows = RowScales { scales: &rows.scales[span.clone()], lows: &rows.lows[span] };
-                    finish_int8(finish, rows, &self.scales[first..], &self.sums[first..], tile.integers(), out);
+            for start in (0..rows.count()).step_by(kernel.rows()) {
+                let strip = rows.strip(start, kernel.rows());
+                self.panels.multiply(strip, panel, &mut tile);
+                let out = &mut out[start * stride + first..];
+                match kernel.element() {
+                    Element::Int8 => {
+                        let span = start..start + strip.rows;
+                        let rows = RowScales { scales: &rows.scales[span.clone()], lows: &rows.lows[span] };
+                        finish_int8(finish, rows, &self.scales[first..], &self.sums[first..], tile.integers(), out);
+                    }
+                    _ => finish_float(finish, strip.rows, tile.floats(), out),
                 }
-                _ => finish_float(finish, strip.rows, tile.floats(), out),
             }
         }
     }
@@ -137,8 +136,6 @@ struct Finish<'a> {
     columns: usize,
     bias: &'a [f32],
     then: Then,
-    /// Whether GELU keeps all of f32's digits.
-    exact: bool,
     /// Distance of result rows.
     stride: usize,
 }
@@ -147,27 +144,6 @@ struct Finish<'a> {
 struct RowScales<'a> {
     scales: &'a [f32],
     lows: &'a [f32],
-}
-
-impl Finish<'_> {
-    #[inline(always)]
-    fn follow(self, row: &mut [f32]) {
-        if self.then == Then::Keep {
-            return;
-        }
-        match self.exact {
-            true => {
-                for y in row {
-                    *y *= erf(*y * std::f32::consts::FRAC_1_SQRT_2).mul_add(0.5, 0.5);
-                }
-            }
-            false => {
-                for y in row {
-                    *y = gelu_coarse(*y);
-                }
-            }
-        }
-    }
 }
 
 vectorised! {
@@ -179,29 +155,57 @@ vectorised! {
         tile: &'a [i32],
         out: &'a mut [f32],
     ) {
-        let (columns, bias) = (finish.columns, &finish.bias[..finish.columns]);
-        let (scales, sums) = (&scales[..columns], &sums[..columns]);
-        for (row, (scale, low)) in rows.scales.iter().zip(rows.lows).enumerate() {
-            let tile = &tile[row * finish.width..][..columns];
-            let out = &mut out[row * finish.stride..][..columns];
-            for ((((y, sum), step), weights), bias) in out.iter_mut().zip(tile).zip(scales).zip(sums).zip(bias) {
-                *y = (*sum as f32 * step).mul_add(*scale, weights.mul_add(*low, *bias));
-            }
-            finish.follow(out);
+        let columns = (&scales[..finish.columns], &sums[..finish.columns]);
+        match finish.then {
+            Then::Keep => int8_rows(finish, rows, columns, tile, out, |x| x),
+            Then::Gelu => int8_rows(finish, rows, columns, tile, out, gelu),
+            Then::CoarseGelu => int8_rows(finish, rows, columns, tile, out, gelu_coarse),
+        }
+    }
+}
+
+#[inline(always)]
+fn int8_rows(
+    finish: Finish<'_>,
+    rows: RowScales<'_>,
+    (scales, sums): (&[f32], &[f32]),
+    tile: &[i32],
+    out: &mut [f32],
+    follow: impl Fn(f32) -> f32,
+) {
+    let bias = &finish.bias[..finish.columns];
+    for (row, (scale, low)) in rows.scales.iter().zip(rows.lows).enumerate() {
+        let tile = &tile[row * finish.width..][..finish.columns];
+        let out = &mut out[row * finish.stride..][..finish.columns];
+        for ((((y, sum), step), weights), bias) in out.iter_mut().zip(tile).zip(scales).zip(sums).zip(bias) {
+            *y = follow((*sum as f32 * step).mul_add(*scale, weights.mul_add(*low, *bias)));
         }
     }
 }
 
 vectorised! {
     fn finish_float<'a>(finish: Finish<'a>, rows: usize, tile: &'a [f32], out: &'a mut [f32]) {
-        let bias = &finish.bias[..finish.columns];
-        for row in 0..rows {
-            let tile = &tile[row * finish.width..][..finish.columns];
-            let out = &mut out[row * finish.stride..][..finish.columns];
-            for ((y, sum), bias) in out.iter_mut().zip(tile).zip(bias) {
-                *y = sum + bias;
-            }
-            finish.follow(out);
+        match finish.then {
+            Then::Keep => float_rows(finish, rows, tile, out, |x| x),
+            Then::Gelu => float_rows(finish, rows, tile, out, gelu),
+            Then::CoarseGelu => float_rows(finish, rows, tile, out, gelu_coarse),
         }
     }
+}
+
+#[inline(always)]
+fn float_rows(finish: Finish<'_>, rows: usize, tile: &[f32], out: &mut [f32], follow: impl Fn(f32) -> f32) {
+    let bias = &finish.bias[..finish.columns];
+    for row in 0..rows {
+        let tile = &tile[row * finish.width..][..finish.columns];
+        for ((y, sum), bias) in out[row * finish.stride..][..finish.columns].iter_mut().zip(tile).zip(bias) {
+            *y = follow(sum + bias);
+        }
+    }
+}
+
+/// GELU to all of f32's digits.
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    x * erf(x * std::f32::consts::FRAC_1_SQRT_2).mul_add(0.5, 0.5)
 }
