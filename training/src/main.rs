@@ -1,24 +1,5 @@
 //! `paidan-train`: from a city's labelled orders to a model folder that `paidan` serves.
 
-mod calibrate;
-mod card;
-mod checkpoint;
-mod config;
-mod dataset;
-mod examples;
-mod export;
-mod gate;
-#[cfg(test)]
-mod learning_tests;
-mod logistic;
-mod loss;
-mod model;
-mod optimizer;
-mod progress;
-mod report;
-mod trainer;
-mod validate;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,12 +7,12 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use paidan::model::Artifacts;
 use paidan::text::AppealTokenizer;
-
-use crate::config::TrainConfig;
-use crate::dataset::{Labels, Orders};
-use crate::examples::Example;
-use crate::export::Export;
-use crate::trainer::Trainer;
+use paidan_training::config::TrainConfig;
+use paidan_training::dataset::{Labels, Orders};
+use paidan_training::examples::Example;
+use paidan_training::export::Export;
+use paidan_training::say;
+use paidan_training::trainer::Trainer;
 
 /// Retrains paidan's router on a city's own labelled orders.
 #[derive(Parser)]
@@ -84,12 +65,6 @@ fn main() -> ExitCode {
             ExitCode::from(65)
         }
     }
-}
-
-/// Writes a line for the person who waits.
-#[expect(clippy::print_stderr, reason = "this is the one place that writes to a person")]
-fn say(line: &str) {
-    eprintln!("{line}");
 }
 
 fn train(args: &TrainArgs) -> Result<()> {

@@ -3,18 +3,17 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use candle_core::Tensor;
-use paidan::model::{Artifacts, BertConfig, Look, StepDropout, ops::Dropout};
+use paidan::model::{Artifacts, BertConfig};
 use paidan::text::AppealTokenizer;
 
 use crate::checkpoint::{EpochRecord, Progress, RunFolder};
 use crate::config::TrainConfig;
 use crate::dataset::{Labels, Orders};
-use crate::examples::{EncodedExample, Example, InputKind, StepBatch, epoch_batches};
-use crate::loss::{department_loss, dispute_loss};
-use crate::model::{Trainee, rule};
+use crate::examples::{Example, InputKind, StepBatch, epoch_batches};
+use crate::model::Trainee;
 use crate::optimizer::AdamW;
 use crate::progress::Bar;
+use crate::step::step;
 use crate::validate::{answer, measure};
 
 /// What a run is made of.
@@ -120,7 +119,7 @@ impl<'a> Trainer<'a> {
         bar.at(progress.step_in_epoch);
         let skipped = progress.step_in_epoch;
         for batch in &batches[skipped.min(batches.len())..] {
-            let (loss, norm) = self.step(trainee, adamw, batch, progress.step, total_steps)?;
+            let (loss, norm) = step(self.config, trainee, adamw, &StepBatch::new(batch)?, (progress.step, total_steps))?;
             progress.step += 1;
             progress.step_in_epoch += 1;
             progress.epoch_loss += f64::from(loss);
@@ -143,43 +142,6 @@ impl<'a> Trainer<'a> {
         folder.save(trainee, adamw, progress)
     }
 
-    /// One step: forward, backward, update. Returns the loss and the gradient's norm.
-    fn step(
-        &self,
-        trainee: &Trainee,
-        adamw: &mut AdamW,
-        batch: &[EncodedExample],
-        step: usize,
-        total: usize,
-    ) -> Result<(f32, f64)> {
-        let batch = StepBatch::new(batch)?;
-        let loss = self.loss(trainee, &batch, step)?;
-        let value = loss.to_scalar::<f32>()?;
-        let gradients = loss.backward()?;
-        let rate = self.config.learning_rate * schedule(step, total, self.config.warmup);
-        let norm = adamw.step(&trainee.variables, &gradients, rate, |name| rule(name, self.config.head_factor))?;
-        Ok((value, norm))
-    }
-
-    /// The loss of one step, with the dropout masks of step number `step`.
-    pub fn loss(&self, trainee: &Trainee, batch: &StepBatch, step: usize) -> Result<Tensor> {
-        let looks: Vec<Look> = (0..batch.tokens.sequences()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
-        let seed = self.config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(step as u64);
-        let dropout = StepDropout {
-            hidden: Dropout::new(self.config.dropout, seed),
-            attention: Dropout::new(self.config.dropout, !seed),
-        };
-        let output = trainee.classifier.forward(&batch.tokens, &looks, Some(&dropout))?;
-        let loss = department_loss(&output.department_logits, &batch.departments, self.config.label_smoothing)?;
-        match &output.dispute_logits {
-            Some(logits) => {
-                let dispute = dispute_loss(logits, &batch.disputed, &batch.known)?;
-                Ok((loss + (dispute * self.config.dispute_weight)?)?)
-            }
-            None => Ok(loss),
-        }
-    }
-
     fn validate(&self, trainee: &Trainee, training_loss: f64) -> Result<EpochRecord> {
         let encoder = trainee.encoder(&self.base.config)?;
         let figures = |kind| -> Result<_> {
@@ -199,26 +161,5 @@ impl<'a> Trainer<'a> {
             macro_f1_with_category: with_f1,
             dispute_auc: text.dispute_auc,
         })
-    }
-}
-
-/// Share of the highest learning rate at a step: a linear rise in the first `warmup` of all steps, then a linear fall to 0.
-fn schedule(step: usize, total: usize, warmup: f64) -> f64 {
-    let (step, total) = (step as f64 + 1.0, total.max(1) as f64);
-    let rise = (total * warmup).max(1.0);
-    if step <= rise { step / rise } else { ((total - step) / (total - rise).max(1.0)).max(0.0) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::schedule;
-
-    #[test]
-    fn the_learning_rate_rises_and_falls_in_straight_lines() {
-        assert!((schedule(0, 100, 0.1) - 0.1).abs() < 1e-9);
-        assert!((schedule(9, 100, 0.1) - 1.0).abs() < 1e-9);
-        assert!((schedule(54, 100, 0.1) - 0.5).abs() < 1e-9);
-        assert!(schedule(99, 100, 0.1).abs() < 1e-9);
-        assert!((schedule(0, 100, 0.0) - 1.0).abs() < 1e-9);
     }
 }

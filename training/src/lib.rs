@@ -1,0 +1,31 @@
+//! Retraining, as a library, so that the program, its tests and its measurements run the same code.
+//!
+//! Orders come in through [`dataset`], become tokens in [`examples`], and a [`model::Trainee`] learns from them [`step`] by step
+//! under the [`trainer`], which validates, stops early and keeps checkpoints. The best epoch is calibrated and leaves through
+//! [`export`] as a model folder that `paidan` serves.
+
+mod calibrate;
+mod card;
+pub mod checkpoint;
+pub mod config;
+pub mod dataset;
+pub mod examples;
+pub mod export;
+mod gate;
+#[cfg(test)]
+mod learning_tests;
+mod logistic;
+mod loss;
+pub mod model;
+pub mod optimizer;
+mod progress;
+mod report;
+pub mod step;
+pub mod trainer;
+mod validate;
+
+/// Writes a line for the person who waits.
+#[expect(clippy::print_stderr, reason = "this is the one place that writes to a person")]
+pub fn say(line: &str) {
+    eprintln!("{line}");
+}
