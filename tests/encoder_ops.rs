@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use paidan::model::ops::{self, AttentionShape, Dropout, plain};
+use paidan::model::ops::{self, AttentionShape, Dropout, Products, plain};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 fn random(rng: &mut StdRng, rows: usize, columns: usize) -> Result<Var> {
@@ -72,11 +72,37 @@ fn assert_finite_differences(name: &str, input: &Var, value: impl Fn() -> Result
 #[test]
 fn linear_agrees_with_the_plain_graph_and_with_finite_differences() -> Result<()> {
     let rng = &mut StdRng::seed_from_u64(1);
-    for (rows, inner, outer) in [(1, 16, 3), (37, 48, 29), (130, 64, 128)] {
+    for products in [Products::Candle, Products::f32()] {
+        for (rows, inner, outer) in [(1, 16, 3), (37, 48, 29), (130, 64, 128)] {
+            let (x, w, b) = (random(rng, rows, inner)?, random(rng, outer, inner)?, random_vector(rng, outer)?);
+            assert_same("linear", &[&x, &w, &b], || ops::linear(&x, &w, &b, products), || plain::linear(&x, &w, &b))?;
+            for input in [&x, &w, &b] {
+                assert_finite_differences("linear", input, || ops::linear(&x, &w, &b, products))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// bf16 keeps eight bits: each factor is off by at most 2^-9 of itself, each product by 2^-8, and errors of a sum partly cancel.
+/// Allowed is 2^-7 of the largest value. Finite differences would measure the rounding, not the slope.
+#[test]
+fn linear_in_bf16_agrees_with_the_plain_graph_to_two_digits() -> Result<()> {
+    let Some(products) = Products::bf16() else { return Ok(()) };
+    let rng = &mut StdRng::seed_from_u64(7);
+    for (rows, inner, outer) in [(1, 16, 3), (37, 48, 29), (1100, 64, 128)] {
         let (x, w, b) = (random(rng, rows, inner)?, random(rng, outer, inner)?, random_vector(rng, outer)?);
-        assert_same("linear", &[&x, &w, &b], || ops::linear(&x, &w, &b), || plain::linear(&x, &w, &b))?;
-        for input in [&x, &w, &b] {
-            assert_finite_differences("linear", input, || ops::linear(&x, &w, &b))?;
+        let (ours, theirs) = (ops::linear(&x, &w, &b, products)?, plain::linear(&x, &w, &b)?);
+        let mut pairs = vec![("y", ours.clone(), theirs.clone())];
+        let (ours, theirs) = (scalar(&ours)?.backward()?, scalar(&theirs)?.backward()?);
+        for (name, input) in [("x", &x), ("weight", &w), ("bias", &b)] {
+            let gradient = |of: &candle_core::backprop::GradStore| of.get(input).expect("gradient").clone();
+            pairs.push((name, gradient(&ours), gradient(&theirs)));
+        }
+        for (name, ours, theirs) in pairs {
+            let scale = theirs.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+            let difference = largest_difference(&ours, &theirs)?;
+            assert!(difference <= scale / 128.0, "{name} of {rows}x{inner}x{outer} differs by {difference} of {scale}");
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use candle_nn::{Init, VarBuilder};
 use super::batch::Batch;
 use super::config::BertConfig;
 use super::layers::{Layer, LayerNorm, StepDropout};
-use super::ops::{self, AttentionShape};
+use super::ops::{self, AttentionShape, Products};
 
 /// Embeddings and layers.
 #[derive(Debug, Clone)]
@@ -50,6 +50,11 @@ impl Bert {
             layers: (0..config.num_hidden_layers).map(|i| Layer::load(config, layers.pp(i))).collect::<Result<_>>()?,
             heads: config.num_attention_heads,
         })
+    }
+
+    /// Multiplies with `products` from now on; candle's until then.
+    pub fn set_products(&mut self, products: Products) {
+        self.layers.iter_mut().for_each(|layer| layer.set_products(products));
     }
 
     /// The hidden states of every token after each layer, the embeddings first: each [tokens, hidden].

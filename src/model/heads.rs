@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::bert::{Bert, Look};
 use super::config::BertConfig;
 use super::layers::{Linear, StepDropout};
-use super::ops;
+use super::ops::{self, Products};
 
 /// `BertForSequenceClassification` with a second head. Names in the checkpoint: `bert.…`, `bert.pooler.dense`, `classifier`
 /// (departments), as transformers has them, and `dispute_head`.
@@ -48,6 +48,12 @@ impl Classifier {
             department_head: Linear::load(hidden, departments, HEAD_STDEV, vb.pp("classifier"))?,
             dispute_head,
         })
+    }
+
+    /// The same with the encoder's matrix products computed by `products`. The heads stay as they are: they cost nothing.
+    pub fn with_products(mut self, products: Products) -> Self {
+        self.bert.set_products(products);
+        self
     }
 
     /// The encoder alone.

@@ -6,13 +6,14 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use super::config::BertConfig;
-use super::ops::{self, AttentionShape, Dropout};
+use super::ops::{self, AttentionShape, Dropout, Products};
 
 /// y = x wᵀ + b.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Tensor,
     bias: Tensor,
+    products: Products,
 }
 
 impl Linear {
@@ -20,12 +21,12 @@ impl Linear {
     pub fn load(inner: usize, outer: usize, stdev: f64, vb: VarBuilder<'_>) -> Result<Self> {
         let weight = vb.get_with_hints((outer, inner), "weight", Init::Randn { mean: 0.0, stdev })?;
         let bias = vb.get_with_hints(outer, "bias", Init::Const(0.0))?;
-        Ok(Self { weight, bias })
+        Ok(Self { weight, bias, products: Products::Candle })
     }
 
     /// `x` [rows, inner] -> [rows, outer].
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.weight, &self.bias)
+        ops::linear(x, &self.weight, &self.bias, self.products)
     }
 }
 
@@ -88,6 +89,14 @@ impl Layer {
             output: Linear::load(middle, hidden, stdev, vb.pp("output").pp("dense"))?,
             output_norm: LayerNorm::load(config, vb.pp("output").pp("LayerNorm"))?,
         })
+    }
+
+    /// Multiplies with `products` from now on.
+    pub fn set_products(&mut self, products: Products) {
+        let attention = [&mut self.query, &mut self.key, &mut self.value, &mut self.attention_output];
+        for linear in attention.into_iter().chain([&mut self.intermediate, &mut self.output]) {
+            linear.products = products;
+        }
     }
 
     /// `x` [tokens, hidden] to the layer's result for the rows of `queries`: all of them if it is `None`.

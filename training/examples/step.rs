@@ -1,7 +1,7 @@
 //! How long a training step takes and how much memory the run needs: forward, backward and AdamW on random tokens, with dropout,
 //! as the trainer does them. Prints one line of JSON.
 //!
-//! `cargo run --release -p paidan-training --example step -- --base DIR [--steps 10 --batch 32 --tokens 128]`
+//! `cargo run --release -p paidan-training --example step -- --base DIR [--precision bf16 --steps 10 --batch 32 --tokens 128]`
 #![allow(clippy::print_stdout, reason = "its result is its output")]
 
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use paidan::model::{Artifacts, Batch};
-use paidan_training::config::TrainConfig;
+use paidan_training::config::{Precision, TrainConfig};
 use paidan_training::examples::StepBatch;
 use paidan_training::model::Trainee;
 use paidan_training::optimizer::AdamW;
@@ -32,6 +32,9 @@ struct Args {
     /// Folder of the base model.
     #[arg(long)]
     base: PathBuf,
+    /// What matrices are multiplied in.
+    #[arg(long, default_value = "auto")]
+    precision: Precision,
     /// Steps to time.
     #[arg(long, default_value_t = 10)]
     steps: usize,
@@ -49,7 +52,7 @@ fn main() -> Result<()> {
     let base = Artifacts::open(&args.base).context("the base model was refused")?;
     let mut bert = base.config.clone();
     (bert.hidden_dropout_prob, bert.attention_probs_dropout_prob) = (config.dropout, config.dropout);
-    let trainee = Trainee::fresh(&base, &bert, DEPARTMENTS, true, config.seed)?;
+    let trainee = Trainee::fresh(&base, &bert, DEPARTMENTS, true, config.seed)?.with_products(args.precision.products()?);
     let mut adamw = AdamW::new(&trainee.variables, config.weight_decay, config.max_gradient_norm);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let total = WARM_UP + args.steps;
@@ -64,6 +67,7 @@ fn main() -> Result<()> {
     }
     times.sort_by(f64::total_cmp);
     let result = serde_json::json!({
+        "precision": args.precision,
         "batch": args.batch,
         "tokens": args.tokens,
         "steps": args.steps,

@@ -2,8 +2,33 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use paidan::model::ops::Products;
 use serde::{Deserialize, Serialize};
+
+/// What matrices are multiplied in. Variables, sums and all else are f32 either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// bf16 where the processor multiplies it, f32 elsewhere.
+    #[default]
+    Auto,
+    /// f32.
+    F32,
+    /// bf16; refused where the processor cannot.
+    Bf16,
+}
+
+impl Precision {
+    /// What multiplies.
+    pub fn products(self) -> Result<Products> {
+        match (self, Products::bf16()) {
+            (Self::F32, _) | (Self::Auto, None) => Ok(Products::f32()),
+            (_, Some(products)) => Ok(products),
+            (Self::Bf16, None) => bail!("precision is bf16, which this processor cannot multiply; use auto or f32"),
+        }
+    }
+}
 
 /// Everything that shapes a run. The same configuration, data and base model give the same weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +72,8 @@ pub struct TrainConfig {
     pub min_orders: usize,
     /// A checkpoint is written after this many steps.
     pub checkpoint_steps: usize,
+    /// What matrices are multiplied in.
+    pub precision: Precision,
 }
 
 impl Default for TrainConfig {
@@ -71,6 +98,7 @@ impl Default for TrainConfig {
             hide_type: 0.7,
             min_orders: 30,
             checkpoint_steps: 50,
+            precision: Precision::Auto,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
-use paidan::model::{Artifacts, BertConfig, Classifier, Encoder, Precision};
+use paidan::model::{Artifacts, BertConfig, Classifier, Encoder, Precision, ops::Products};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -56,6 +56,11 @@ impl Trainee {
         let vb = VarBuilder::from_tensors(shared, DType::F32, &Device::Cpu);
         let classifier = Classifier::load(config, departments, has_dispute_head, vb).context("the base model does not fit")?;
         Ok(Self { variables, classifier })
+    }
+
+    /// The same with the encoder's matrix products computed by `products`.
+    pub fn with_products(self, products: Products) -> Self {
+        Self { classifier: self.classifier.with_products(products), ..self }
     }
 
     /// Sets every variable from `tensors`; all must be there, with their shapes.

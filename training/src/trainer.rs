@@ -52,7 +52,9 @@ impl<'a> Trainer<'a> {
 
     /// A fresh model to train, or to restore a checkpoint into.
     pub fn trainee(&self) -> Result<Trainee> {
-        Trainee::fresh(self.base, &self.bert_config(), self.labels.departments.len(), self.has_dispute_head, self.config.seed)
+        let (departments, seed) = (self.labels.departments.len(), self.config.seed);
+        let trainee = Trainee::fresh(self.base, &self.bert_config(), departments, self.has_dispute_head, seed)?;
+        Ok(trainee.with_products(self.config.precision.products()?))
     }
 
     /// Trains to the end; afterwards the best epoch's variables lie in the run folder.

@@ -7,18 +7,22 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{fused, plain, rows_per_task, values, with_values};
+use super::products::{Matrix, columns_by_columns, rows_by_columns, rows_by_rows};
+use super::{Products, fused, plain, rows_per_task, values, with_values};
+use crate::model::kernels::Kernel;
 use crate::model::vector::vectorised;
 
 /// `x` [rows, in] times the transpose of `weight` [out, in], plus `bias` [out]: [rows, out].
-pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, products: Products) -> Result<Tensor> {
     if !fused(x) {
         return plain::linear(x, weight, bias);
     }
-    x.apply_op3(weight, bias, Linear)
+    x.apply_op3(weight, bias, Linear { products })
 }
 
-struct Linear;
+struct Linear {
+    products: Products,
+}
 
 impl CustomOp3 for Linear {
     fn name(&self) -> &'static str {
@@ -39,6 +43,13 @@ impl CustomOp3 for Linear {
         if inner != weight_inner {
             candle_core::bail!("linear: rows of {inner} do not fit a weight of {outer} x {weight_inner}");
         }
+        if let Products::Kernel(kernel) = self.products {
+            let (x, weight) = (values(x, x_layout)?, values(weight, weight_layout)?);
+            let mut y = vec![0f32; rows * outer];
+            let bias = values(bias, bias_layout)?;
+            rows_by_rows(kernel, Matrix::new(x, inner), Matrix::new(weight, inner), bias, &mut y);
+            return Ok((CpuStorage::F32(y), Shape::from((rows, outer))));
+        }
         let transposed = weight_layout.transpose(0, 1)?;
         let mut product = x.matmul(weight, (1, rows, outer, inner), x_layout, &transposed)?;
         let bias = values(bias, bias_layout)?;
@@ -57,11 +68,37 @@ impl CustomOp3 for Linear {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
+        if let Products::Kernel(kernel) = self.products {
+            return backward(kernel, x, weight, &grad);
+        }
         // An input that no variable stands behind (the embeddings of a frozen model) still gets one: candle asks for all.
         let grad_x = grad.matmul(weight)?;
         let grad_weight = grad.t()?.matmul(x)?;
         Ok((Some(grad_x), Some(grad_weight), Some(column_sums(&grad)?)))
     }
+}
+
+/// Gradients of x, weight and bias in the kernel's element.
+fn backward(
+    kernel: Kernel,
+    x: &Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    let ((rows, inner), (outer, _)) = (x.dims2()?, weight.dims2()?);
+    let mut grad_x = vec![0f32; rows * inner];
+    let (mut grad_weight, mut grad_bias) = (vec![0f32; outer * inner], vec![0f32; outer]);
+    with_values(grad, |grad| {
+        let grad = Matrix::new(grad, outer);
+        with_values(weight, |weight| rows_by_columns(kernel, grad, Matrix::new(weight, inner), &mut grad_x))?;
+        with_values(x, |x| columns_by_columns(kernel, grad, Matrix::new(x, inner), &mut grad_weight, &mut grad_bias))
+    })??;
+    let device = x.device();
+    Ok((
+        Some(Tensor::from_vec(grad_x, (rows, inner), device)?),
+        Some(Tensor::from_vec(grad_weight, (outer, inner), device)?),
+        Some(Tensor::from_vec(grad_bias, outer, device)?),
+    ))
 }
 
 vectorised! {

@@ -5,6 +5,8 @@
 //! [`plain`] says the same in candle's own operations: it is the reference that the tests hold these against, and what runs on
 //! a device other than the CPU.
 //!
+//! Matrix products are candle's or, in training, our kernels' ([`Products`]).
+//!
 //! All tensors are f32 and contiguous; a batch is its tokens laid end to end, so no operation ever sees padding.
 
 mod attention;
@@ -13,12 +15,14 @@ mod gelu;
 mod layer_norm;
 mod linear;
 pub mod plain;
+mod products;
 
 pub use attention::{AttentionShape, attention};
 pub use dropout::{Dropout, dropout};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use products::Products;
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
