@@ -106,6 +106,8 @@ class OpenVino(Encoder):
         self.requests = {}
         if not self.static:
             self.compiled = self.core.compile_model(self.model, "CPU", self.properties)
+            # Compiled, it is not needed any more, and would be counted as memory of serving.
+            self.model = None
 
     def feed(self, batch):
         return dict(zip(("input_ids", "attention_mask", "token_type_ids"), padded(batch)))

@@ -63,6 +63,8 @@ class Process:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
         environment = os.environ | {"RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        # An error is one line; its backtrace would hide it.
+        environment["RUST_BACKTRACE"] = "0"
         with log.open("w") as errors:
             try:
                 self.child = subprocess.Popen(

@@ -25,7 +25,9 @@ def served(run) -> None:
         run.say(f"{orders} is missing: the served path is left out")
         return
     precisions = ["int8", "f32"] + ["bf16"] * run.has_bf16
-    environment = os.environ | {"RAYON_NUM_THREADS": str(run.threads), "NO_PROXY": "127.0.0.1"}
+    # paidan refuses settings that it does not know, and somebody's own would change what is measured.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PAIDAN_")}
+    environment |= {"RAYON_NUM_THREADS": str(run.threads), "NO_PROXY": "127.0.0.1", "RUST_BACKTRACE": "0"}
     run.result["served"] = {}
     for precision in precisions:
         run.say(f"served path, {precision}")
@@ -39,7 +41,7 @@ def served(run) -> None:
             line = server.stdout.readline()
             ready = time.perf_counter() - began
             if " on " not in line:
-                raise RuntimeError(log.read_text().strip().splitlines()[-1:] or line)
+                raise RuntimeError(log.read_text().strip() or "it ended without a word")
             address = line.split(" on ")[1].split(": model")[0]
             options = ["--rounds", "1", "--seconds", "5", "--limit", "200"] if run.quick else ["--rounds", str(run.rounds)]
             measured = subprocess.run(
