@@ -10,6 +10,7 @@ mod support;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use paidan::model::Setting;
 use paidan::routing::Router;
 use paidan::server::{Server, ServiceConfig};
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ const CALLS: usize = 64;
 
 fn served(criterion: &mut Criterion) {
     let Some(artifacts) = support::artifacts() else { return };
-    let router = Arc::new(Router::from_artifacts(artifacts).expect("the bundled model"));
+    let router = Arc::new(Router::from_artifacts(artifacts, Setting::default()).expect("the bundled model"));
     let runtime = Runtime::new().expect("a runtime");
     let client = runtime.block_on(client(&router));
     let texts: Arc<Vec<String>> = Arc::new((0..CALLS).map(|i| support::text(20 + i)).collect());

@@ -1,5 +1,5 @@
 """PyTorch's training step: `torch_step.py BASE BATCHES PRECISION THREADS`. The same model, losses, clipping and optimizer as
-paidan-train has (training/src/trainer.rs), by PyTorch's own fused parts. Answers requests as training/examples/step.rs does."""
+paidan-train has (training/src/step.rs), by PyTorch's own fused parts. Answers requests as training/examples/turns.rs does."""
 
 import json
 import os

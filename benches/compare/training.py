@@ -5,7 +5,7 @@ from statistics import median
 
 from rivals import HERE, Process, Refused
 
-STEP = "target/release/examples/step"
+STEP = "target/release/examples/turns"
 # Steps before the clock counts: buffers and caches fill.
 WARM_UP = 1
 

@@ -91,9 +91,12 @@ pub fn epoch_batches(
 
 /// An order of one epoch, tokenized.
 pub struct EncodedExample {
-    encoding: Encoding,
-    department: usize,
-    disputed: Option<bool>,
+    /// Its tokens.
+    pub encoding: Encoding,
+    /// Row of its department.
+    pub department: usize,
+    /// Whether it was disputed, if known.
+    pub disputed: Option<bool>,
 }
 
 impl StepBatch {
