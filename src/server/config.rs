@@ -8,7 +8,8 @@ pub struct ServiceConfig {
     /// Appeals that may wait for the model, those being tokenized included. One more is refused at once. Streams may fill three
     /// quarters, so that single calls find room beside a backtest.
     pub queue_capacity: usize,
-    /// Most tokens in one run of the model. A longer appeal runs alone.
+    /// Most tokens in one run of the model. A longer appeal runs alone. A few hundred keep every core busy; more only makes those
+    /// wait who are answered together.
     pub max_batch_tokens: usize,
     /// Longest that a free model waits for appeals that are being tokenized to join the batch. It never waits for appeals that
     /// are not in the house yet.
@@ -40,7 +41,7 @@ impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
             queue_capacity: 512,
-            max_batch_tokens: 1024,
+            max_batch_tokens: 256,
             max_queue_delay: Duration::from_millis(2),
             model_workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS)),
             tokenizing_threads: 2,
