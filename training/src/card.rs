@@ -2,6 +2,7 @@
 
 use paidan::model::Manifest;
 
+use crate::average::Ingredient;
 use crate::checkpoint::Progress;
 use crate::dataset::Labels;
 
@@ -48,9 +49,8 @@ pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress) -> Stri
          - \"Disputed\" means here that another department than the one first asked handled the order: a weak label.\n\
          - An order longer than the model reads is read from its head and its tail, and flagged.\n\n\
          ## Made with\n\n\
-         Source commit {commit}, seed {seed}, {epochs} epochs (best: {best}), learning rate {rate:e}, batches of {batch}, at most \
-         {tokens} tokens, label smoothing {smoothing}. The whole configuration and the hashes of data and files are in \
-         `manifest.json`.\n",
+         Source commit {commit}. {runs}Learning rate {rate:e}, batches of {batch}, at most {tokens} tokens, label smoothing \
+         {smoothing}. The whole configuration and the hashes of data and files are in `manifest.json`.\n",
         name = manifest.name,
         version = manifest.version,
         count = labels.departments.len(),
@@ -61,12 +61,23 @@ pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress) -> Stri
         cv_auc = figure("text_only.dispute_auc_cross_validated"),
         cv_ap = figure("text_only.dispute_average_precision_cross_validated"),
         departments = departments.join(", "),
-        seed = config.seed,
-        epochs = progress.history.len(),
-        best = progress.best_epoch().map_or(0, |epoch| epoch + 1),
+        runs = runs(progress),
         rate = config.learning_rate,
         batch = config.batch_size,
         tokens = config.max_tokens,
         smoothing = config.label_smoothing,
     )
+}
+
+/// The run, or the runs whose mean it is, in a sentence.
+fn runs(progress: &Progress) -> String {
+    if progress.average_of.is_empty() {
+        let best = progress.best_epoch().map_or(0, |epoch| epoch + 1);
+        return format!("Seed {}, {} epochs (best: {best}). ", progress.config.seed, progress.history.len());
+    }
+    let run = |run: &Ingredient| {
+        format!("seed {} (epoch {} of {})", run.configuration.seed, run.best_epoch, run.configuration.epochs)
+    };
+    let runs: Vec<String> = progress.average_of.iter().map(run).collect();
+    format!("The mean of the weights of {} runs: {}. ", runs.len(), runs.join(", "))
 }

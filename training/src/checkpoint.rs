@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::average::Ingredient;
 use crate::config::TrainConfig;
 use crate::model::Trainee;
 use crate::optimizer::{AdamW, Moments};
@@ -34,6 +35,9 @@ pub struct Progress {
     pub history: Vec<EpochRecord>,
     /// Loss of each step, for the report's curve.
     pub losses: Vec<f32>,
+    /// The runs whose mean this is; empty for a run of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub average_of: Vec<Ingredient>,
 }
 
 /// What an epoch came to.
@@ -92,6 +96,20 @@ impl RunFolder {
         let root = beside(out, "run");
         std::fs::create_dir_all(&root).with_context(|| format!("{}: cannot be created", root.display()))?;
         Ok(Self { root })
+    }
+
+    /// The run beside a model folder that is there already.
+    pub fn open(out: &Path) -> Result<Self> {
+        let root = beside(out, "run");
+        ensure!(root.is_dir(), "{}: no such run; name the folder that was given to train as --out", root.display());
+        Ok(Self { root })
+    }
+
+    /// How the run went, as of its last checkpoint.
+    pub fn progress(&self) -> Result<Progress> {
+        let folder = self.current().with_context(|| format!("{}: no checkpoint", self.root.display()))?;
+        serde_json::from_slice(&std::fs::read(folder.join(PROGRESS))?)
+            .with_context(|| format!("{}: not a checkpoint of this program", folder.display()))
     }
 
     /// Where it is.
@@ -156,8 +174,7 @@ impl RunFolder {
     /// Restores variables and moments, and tells where the run was.
     pub fn load(&self, trainee: &Trainee, adamw: &mut AdamW) -> Result<Progress> {
         let folder = self.current().with_context(|| format!("{}: no checkpoint to resume from", self.root.display()))?;
-        let progress: Progress = serde_json::from_slice(&std::fs::read(folder.join(PROGRESS))?)
-            .with_context(|| format!("{}: not a checkpoint of this program", folder.display()))?;
+        let progress = self.progress()?;
         let mut tensors = candle_core::safetensors::load(folder.join(STATE), &Device::Cpu)
             .with_context(|| format!("{}: the checkpoint is damaged; start again without --resume", folder.display()))?;
         for (name, moments) in &mut adamw.moments {
@@ -178,13 +195,18 @@ impl RunFolder {
     pub fn save_best(&self, trainee: &Trainee) -> Result<()> {
         let temporary = self.root.join("best.new");
         write_tensors(&trainee.snapshot()?, &temporary)?;
-        std::fs::rename(&temporary, self.root.join("best.safetensors"))?;
+        std::fs::rename(&temporary, self.best())?;
         Ok(())
+    }
+
+    /// The file of the best variables.
+    pub fn best(&self) -> PathBuf {
+        self.root.join("best.safetensors")
     }
 
     /// The best variables.
     pub fn load_best(&self) -> Result<HashMap<String, Tensor>> {
-        let path = self.root.join("best.safetensors");
+        let path = self.best();
         candle_core::safetensors::load(&path, &Device::Cpu).with_context(|| format!("{}: cannot be read", path.display()))
     }
 }

@@ -183,7 +183,10 @@ impl Export<'_> {
                 validation_sha256: self.validation.sha256.clone(),
             },
             git_commit: git_commit(),
-            configuration: serde_json::to_value(&self.progress.config)?,
+            configuration: match &self.progress.average_of[..] {
+                [] => serde_json::to_value(&self.progress.config)?,
+                runs => serde_json::json!({ "average_of": runs }),
+            },
             metrics,
             int8: Some(int8),
         })

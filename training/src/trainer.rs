@@ -94,6 +94,7 @@ impl<'a> Trainer<'a> {
             epoch_loss: 0.0,
             history: Vec::new(),
             losses: Vec::new(),
+            average_of: Vec::new(),
         }
     }
 

@@ -55,13 +55,12 @@ impl Workshop {
     }
 
     fn command(&self, out: &str, more: &[&str]) -> Command {
+        self.any_command("train", out, more)
+    }
+
+    fn any_command(&self, name: &str, out: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
-        command
-            .arg("train")
-            .arg("--orders")
-            .arg(self.path("train.jsonl"))
-            .arg("--validation")
-            .arg(self.path("validation.jsonl"));
+        command.arg(name).arg("--orders").arg(self.path("train.jsonl")).arg("--validation").arg(self.path("validation.jsonl"));
         command.arg("--base").arg(self.path("base")).arg("--config").arg(self.path("config.toml"));
         command.arg("--out").arg(self.path(out)).args(more);
         command
@@ -177,6 +176,44 @@ fn an_earlier_model_stays_beside_the_new_one() {
     assert_ne!(workshop.weights("model"), first);
     assert_eq!(std::fs::read(workshop.path("model.previous/model.safetensors")).expect("weights"), first);
     Router::open(&workshop.path("model.previous")).expect("a rollback is a rename");
+}
+
+#[test]
+fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
+    let quick = QUICK.replace("epochs = 3", "epochs = 1");
+    let workshop = Workshop::new(&quick);
+    assert_success(&workshop.train("first", &[]));
+    workshop.write("config.toml", format!("seed = 9\n{quick}").as_bytes());
+    assert_success(&workshop.train("second", &[]));
+    let run = |name: &str| workshop.path(name).to_string_lossy().into_owned();
+    let (first, second) = (run("first"), run("second"));
+    let average = |runs: &[&str]| workshop.any_command("average", "mean", runs).output().expect("paidan-train runs");
+    assert_success(&average(&["--run", &first, "--run", &second]));
+
+    let weights = |name: &str| {
+        let tensors = candle_core::safetensors::load(workshop.path(name).join("model.safetensors"), &candle_core::Device::Cpu);
+        tensors.expect("weights")["classifier.bias"]
+            .to_dtype(candle_core::DType::F32)
+            .expect("f32")
+            .to_vec1::<f32>()
+            .expect("a row")
+    };
+    let (one, other, mean) = (weights("first"), weights("second"), weights("mean"));
+    assert!(one.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-4), "two seeds, two runs");
+    for ((a, b), mean) in one.iter().zip(&other).zip(&mean) {
+        assert!(((a + b) / 2.0 - mean).abs() < 1e-4, "{mean} is not the mean of {a} and {b}");
+    }
+    Router::open(&workshop.path("mean")).expect("a model");
+    let card = std::fs::read_to_string(workshop.path("mean/README.md")).expect("a card");
+    assert!(card.contains("The mean of the weights of 2 runs: seed 12345 (epoch 1 of 1), seed 9 (epoch 1 of 1)."), "{card}");
+    let manifest = std::fs::read_to_string(workshop.path("mean/manifest.json")).expect("a manifest");
+    assert!(manifest.contains("average_of") && manifest.contains("\"seed\": 9"), "{manifest}");
+
+    let refused = |runs: &[&str]| stderr(&average(runs));
+    assert!(refused(&["--run", &first]).contains("at least two runs"));
+    assert!(refused(&["--run", &first, "--run", "elsewhere"]).contains("no such run"));
+    workshop.write("train.jsonl", orders(32, 0).as_bytes());
+    assert!(refused(&["--run", &first, "--run", &second]).contains("had another training file"));
 }
 
 #[test]
