@@ -6,7 +6,6 @@
 //! in force is worse than a service that does not start.
 
 mod raw;
-mod suggest;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,8 +18,8 @@ use figment::value::Value;
 
 use crate::model::kernels::Isa;
 use crate::server::ServiceConfig;
+use crate::text::nearest;
 use raw::Raw;
-pub use suggest::nearest;
 
 /// The file that is read from the working directory when none is named.
 pub const DEFAULT_FILE: &str = "paidan.toml";

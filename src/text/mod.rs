@@ -1,5 +1,5 @@
 //! What a citizen asked, made safe to read: parsed, normalised, masked, cleaned, tokenized. In this order, once, for training
-//! and serving alike.
+//! and serving alike. Beside them `suggest`: what somebody who mistyped a name meant.
 
 mod aligned;
 mod appeal;
@@ -7,10 +7,12 @@ mod cleaning;
 mod masking;
 mod normalize;
 mod numbers;
+mod suggest;
 mod tokenizer;
 mod wording;
 
 pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_CHARS};
 pub use cleaning::{CleanText, clean};
 pub use normalize::normalize;
+pub use suggest::nearest;
 pub use tokenizer::{AppealTokenizer, Encoding, MAX_SECOND_TOKENS, MIN_TOKENS, Reading, TokenizerError};

@@ -1,0 +1,56 @@
+//! Districts, and the concrete unit for function x district.
+
+use super::{Day, DepartmentCatalog, Validity, Words};
+
+/// A district or county.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct District {
+    /// Name, such as 龙华区.
+    pub name: String,
+    /// Other names by which it is called.
+    pub aliases: Vec<String>,
+}
+
+/// A concrete unit (承办单位) that takes orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its full name.
+    pub name: String,
+    /// Id of the department whose function it has.
+    pub department: String,
+    /// Its district; `None` for the whole city.
+    pub district: Option<String>,
+    /// If there are several in a district: words of the appeal that mean this one, such as a street. None: it takes the rest.
+    pub words: Words,
+    /// When it exists.
+    pub validity: Validity,
+}
+
+impl DepartmentCatalog {
+    /// The unit of a department for a district, on a day: of the district's units the one whose words occur in the appeal (the
+    /// longest, if several do), otherwise the one that takes the rest; where the district has none, or is not known, the same
+    /// among the units of the whole city.
+    ///
+    /// An appeal without a district may still name a street: then a unit of any district whose words occur goes before the
+    /// city's, if there is only one.
+    pub fn unit(&self, department: &str, district: Option<&District>, text: &str, day: Day) -> Option<&Unit> {
+        let units = || self.units.iter().filter(|unit| unit.department == department && unit.validity.contains(day));
+        let of =
+            |district: Option<&str>| -> Vec<&Unit> { units().filter(|unit| unit.district.as_deref() == district).collect() };
+        let within = match district {
+            Some(district) => chosen(&of(Some(&district.name)), text),
+            None => {
+                let named: Vec<&Unit> = units().filter(|unit| unit.words.fit(text).is_some()).collect();
+                if let [only] = named[..] { Some(only) } else { None }
+            }
+        };
+        within.or_else(|| chosen(&of(None), text))
+    }
+}
+
+/// The unit whose words occur, otherwise the one that has none.
+fn chosen<'a>(units: &[&'a Unit], text: &str) -> Option<&'a Unit> {
+    let fitting = units.iter().rev().filter_map(|unit| Some((unit.words.fit(text)?, *unit)));
+    let named = fitting.max_by_key(|(length, _)| *length).map(|(_, unit)| unit);
+    named.or_else(|| units.iter().find(|unit| unit.words.is_empty()).copied())
+}
