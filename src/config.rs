@@ -39,8 +39,21 @@ pub struct Config {
     pub offline: bool,
     /// What the model is computed in, and by which instructions.
     pub computing: crate::model::Setting,
+    /// The dispatch catalogue.
+    pub catalog: CatalogChoice,
     /// What is logged, and how.
     pub log: LogConfig,
+}
+
+/// Which dispatch catalogue answers are given with: `catalog.path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogChoice {
+    /// `auto`: the bundled one for the bundled model, none for another.
+    Auto,
+    /// `none`: answers rest on the model alone.
+    None,
+    /// The catalogue in this folder.
+    Folder(PathBuf),
 }
 
 /// What is logged, and how.
@@ -154,6 +167,11 @@ impl Layers {
         let level = choose(&raw.log.level, &LEVELS).map_err(|reason| fault("log.level", reason))?;
         let format = choose(&raw.log.format, &FORMATS).map_err(|reason| fault("log.format", reason))?;
         let model = raw.model.path.filter(|path| !path.trim().is_empty());
+        let catalog = match raw.catalog.path.trim() {
+            raw::AUTO | "" => CatalogChoice::Auto,
+            raw::NONE => CatalogChoice::None,
+            folder => CatalogChoice::Folder(PathBuf::from(folder)),
+        };
         let computing = crate::model::Setting {
             precision: raw.model.precision.parse().map_err(|reason| fault("model.precision", reason))?,
             kernel: match raw.model.kernel.as_str() {
@@ -161,7 +179,7 @@ impl Layers {
                 name => Some(name.parse::<Isa>().map_err(|reason| fault("model.kernel", reason + ", auto"))?),
             },
         };
-        Ok(Config { address, service, model, offline: raw.model.offline, computing, log: LogConfig { level, format } })
+        Ok(Config { address, service, model, offline: raw.model.offline, computing, catalog, log: LogConfig { level, format } })
     }
 
     /// Every key with its value and origin, in the order of the sections.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use fetch::FetchError;
-pub use place::{ModelPlace, PlaceError, bundled_model};
+pub use place::{ModelPlace, PlaceError, bundled_catalog, bundled_model};
 
 /// What the environment says of the hub.
 #[derive(Clone)]

@@ -13,6 +13,7 @@ use crate::server::ServiceConfig;
 pub(super) struct Raw {
     pub server: Server,
     pub model: Model,
+    pub catalog: Catalog,
     pub log: Log,
 }
 
@@ -54,6 +55,22 @@ impl Default for Model {
 
 /// Written where the program is to choose.
 pub(super) const AUTO: &str = "auto";
+
+/// `[catalog]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Catalog {
+    pub path: String,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self { path: AUTO.to_owned() }
+    }
+}
+
+/// Written where there is to be nothing.
+pub(super) const NONE: &str = "none";
 
 /// `[log]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

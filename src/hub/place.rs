@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Where the bundled model lies below the root of the project.
 const BUNDLED: &str = "models/haikou12345";
+/// The catalogue of the same city.
+const BUNDLED_CATALOG: &str = "catalog/haikou";
 
 /// A model's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,15 +75,22 @@ fn is_name_character(c: char) -> bool {
 /// The model that comes with the program: below the working directory, below a folder above the executable (a checkout, a
 /// package), or where it was built.
 pub fn bundled_model() -> Result<ModelPlace, PlaceError> {
+    bundled(BUNDLED, "config.json").map(ModelPlace::Folder).ok_or(PlaceError::NoBundledModel)
+}
+
+/// The catalogue that comes with the bundled model, looked for in the same places.
+pub fn bundled_catalog() -> Option<PathBuf> {
+    bundled(BUNDLED_CATALOG, "catalog.toml")
+}
+
+fn bundled(name: &str, file: &str) -> Option<PathBuf> {
     let executable = std::env::current_exe().ok();
     let above = executable.iter().flat_map(|path| path.ancestors().skip(1));
     std::iter::once(Path::new(""))
         .chain(above)
         .chain([Path::new(env!("CARGO_MANIFEST_DIR"))])
-        .map(|root| root.join(BUNDLED))
-        .find(|folder| folder.join("config.json").is_file())
-        .map(ModelPlace::Folder)
-        .ok_or(PlaceError::NoBundledModel)
+        .map(|root| root.join(name))
+        .find(|folder| folder.join(file).is_file())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::Ground;
+use crate::catalog::Unit;
 use crate::model::Department;
 use crate::text::Reading;
 
@@ -46,7 +48,7 @@ pub struct Evidence {
 /// What the router says of one appeal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// Every department the model knows, most likely first.
+    /// Every department, most likely first: the model's, or, with a catalogue, those that answer for them on the day of the appeal.
     pub departments: Vec<RankedDepartment>,
     /// Calibrated probability that this appeal's dispatch is disputed at all; `None` if the model was never taught disputes.
     pub dispute_risk: Option<f32>,
@@ -62,6 +64,16 @@ pub struct Decision {
     pub tokens_given: usize,
     /// Whole, or head and tail.
     pub reading: Reading,
+    /// The concrete unit of the lead; `None` without a catalogue, or if it depends on a district that nobody named.
+    pub unit: Option<Arc<Unit>>,
+    /// Departments that support the lead, by the matter that the appeal falls under.
+    pub supporting_departments: Vec<Arc<Department>>,
+    /// What the answer rests on; the model is always the last.
+    pub basis: Vec<Ground>,
+    /// The same in one line of Chinese.
+    pub reason: String,
+    /// Version of the catalogue that was asked.
+    pub catalog_version: Option<String>,
     /// The normalised [CLS] row, `hidden_size` long: what precedents are searched by.
     pub embedding: Vec<f32>,
 }

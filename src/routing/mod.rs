@@ -2,11 +2,16 @@
 
 mod decision;
 mod evidence;
+mod ground;
+mod jurisdiction;
+mod reason;
 mod review;
 mod router;
 mod sentence;
 
 pub use decision::{Decision, Evidence, RankedDepartment, ReviewReason};
 pub use evidence::Clause;
+pub use ground::Ground;
+pub use jurisdiction::{Circumstances, day_in_the_city, day_of};
 pub use router::{PreparedAppeal, RouteError, Router};
 pub use sentence::second_sentence;

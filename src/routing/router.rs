@@ -5,9 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::evidence::{self, Clause};
+use super::jurisdiction::{Circumstances, Jurisdiction, OfTheDay, day_of};
+use super::reason;
 use super::review;
 use super::sentence::second_sentence;
 use super::{Decision, RankedDepartment};
+use crate::catalog::{CatalogError, Day, DepartmentCatalog};
 use crate::model::{
     Artifacts, ArtifactsError, CENTRES, Calibration, Cores, Department, Encoder, HeadRows, Look, ModelInfo, Sequence, Setting,
 };
@@ -24,6 +27,8 @@ pub struct PreparedAppeal {
     pub proposed: Vec<usize>,
     /// Whether the operator's category or type goes in as the second sentence.
     pub with_category: bool,
+    /// What the catalogue is asked about; `None` if there is no catalogue, or no day to ask it for.
+    pub circumstances: Option<Circumstances>,
 }
 
 impl PreparedAppeal {
@@ -52,6 +57,8 @@ pub struct Router {
     calibration: Calibration,
     /// Mean embedding of each department's training orders; empty if the model has none.
     centres: Vec<Vec<f32>>,
+    /// Who does what, if somebody said.
+    catalog: Option<Arc<DepartmentCatalog>>,
 }
 
 impl Router {
@@ -88,7 +95,19 @@ impl Router {
         let encoder = Encoder::new(&artifacts, setting).map_err(refused)?;
         let info =
             ModelInfo { precision: encoder.precision().to_string(), kernel: encoder.kernel().to_string(), ..artifacts.info() };
-        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres })
+        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres, catalog: None })
+    }
+
+    /// The same router, answering with a catalogue. Each department of the model must be in it.
+    pub fn with_catalog(mut self, catalog: Arc<DepartmentCatalog>) -> Result<Self, CatalogError> {
+        catalog.must_have(self.info.departments.iter().map(|department| department.id.as_str()))?;
+        self.catalog = Some(catalog);
+        Ok(self)
+    }
+
+    /// The catalogue that it answers with.
+    pub fn catalog(&self) -> Option<&Arc<DepartmentCatalog>> {
+        self.catalog.as_ref()
     }
 
     /// What the encoder computes in, and by which instructions, for people.
@@ -111,17 +130,30 @@ impl Router {
         self.info.departments.iter().position(|department| department.id == id_or_name || department.name == id_or_name)
     }
 
-    /// Cleans and tokenizes. Errs only for what the caller sent: a proposed department that the model does not know.
+    /// As [`Self::prepare_on`] without a day: the catalogue is then asked only if the appeal says when it was received.
     pub fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError> {
+        self.prepared(appeal, None)
+    }
+
+    /// Cleans and tokenizes an appeal that is routed today: what is not received on a day of its own was received today. Errs
+    /// only for what the caller sent: a proposed department that nobody knows.
+    pub fn prepare_on(&self, appeal: &Appeal, today: Day) -> Result<PreparedAppeal, RouteError> {
+        self.prepared(appeal, Some(today))
+    }
+
+    fn prepared(&self, appeal: &Appeal, today: Option<Day>) -> Result<PreparedAppeal, RouteError> {
         let fields = appeal.fields();
+        let day = day_of(&fields.received_at).or(today).filter(|_| self.catalog.is_some());
         let mut proposed = Vec::with_capacity(fields.proposed_departments.len());
         for name in &fields.proposed_departments {
-            match self.department_row(name) {
-                Some(row) if proposed.contains(&row) => {}
-                Some(row) => proposed.push(row),
-                None => return Err(review::unknown_department(name, &self.info.departments).into()),
+            let rows = self.rows_on(name, day);
+            if rows.is_empty() {
+                return Err(review::unknown_department(name, &self.info.departments).into());
             }
+            proposed.extend(rows);
         }
+        proposed.sort_unstable();
+        proposed.dedup();
         let text = clean(&fields.text);
         let second = second_sentence(&fields.category, &fields.appeal_type);
         let encoding = self
@@ -129,7 +161,20 @@ impl Router {
             .encode(&text, second.as_deref(), self.info.max_tokens)
             .map_err(|error| RouteError::Model(error.to_string()))?;
         let clauses = evidence::clauses(&fields.text, &encoding);
-        Ok(PreparedAppeal { encoding, clauses, proposed, with_category: second.is_some() })
+        let circumstances = day.map(|day| Circumstances::of(fields, day));
+        Ok(PreparedAppeal { encoding, clauses, proposed, with_category: second.is_some(), circumstances })
+    }
+
+    /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that
+    /// it took over from.
+    fn rows_on(&self, id_or_name: &str, day: Option<Day>) -> Vec<usize> {
+        if let Some(row) = self.department_row(id_or_name) {
+            return vec![row];
+        }
+        let (Some(catalog), Some(day)) = (&self.catalog, day) else { return Vec::new() };
+        let Some(meant) = catalog.find(id_or_name, day) else { return Vec::new() };
+        let answers = |id: &str| catalog.in_force(id, day).departments().iter().any(|department| department.id == meant.id);
+        (0..self.info.departments.len()).filter(|row| answers(&self.info.departments[*row].id)).collect()
     }
 
     /// Runs the encoder once over the batch, on all cores: one decision for each, in order. The answer for an appeal does not
@@ -181,26 +226,44 @@ impl Router {
         let probabilities = scales.department_probabilities(raw.logits);
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
-        let departments: Vec<RankedDepartment> = order
-            .iter()
-            .map(|row| RankedDepartment { department: self.info.departments[*row].clone(), probability: probabilities[*row] })
-            .collect();
+        let ranked = |row: &usize| RankedDepartment {
+            department: self.info.departments[*row].clone(),
+            probability: probabilities[*row],
+        };
+        let mut ranked: Vec<OfTheDay> = order.iter().map(|row| OfTheDay { ranked: ranked(row), row: *row }).collect();
+        let jurisdiction = self.catalog.as_deref().zip(appeal.circumstances.as_ref());
+        let jurisdiction = jurisdiction.map(|(catalog, circumstances)| Jurisdiction::new(catalog, circumstances));
+        if let Some(jurisdiction) = &jurisdiction {
+            ranked = jurisdiction.of_the_day(ranked);
+        }
+        // After a merger the lead may be another than the model's first: then its own strongest row speaks for it.
+        let row = ranked[0].row;
+        let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
         let proposed_dispatch_risk = (!appeal.proposed.is_empty())
             .then(|| scales.proposal_risk(appeal.proposed.iter().map(|row| probabilities[*row]).sum()));
         let mut decision = Decision {
-            departments,
+            departments: ranked.into_iter().map(|one| one.ranked).collect(),
             dispute_risk: raw.dispute_logit.map(|logit| scales.dispute_risk(logit, &probabilities)),
             proposed_dispatch_risk,
             review_reasons: Vec::new(),
-            evidence: evidence::weigh(&appeal.clauses, order[0], raw.logits, raw.without_clause),
+            evidence: evidence::weigh(&appeal.clauses, row, raw.logits, raw.without_clause),
             tokens_read: appeal.encoding.ids.len(),
             tokens_given: appeal.encoding.tokens_given,
             reading: appeal.encoding.reading,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis: Vec::new(),
+            reason: String::new(),
+            catalog_version: None,
             embedding: raw.embedding.to_vec(),
         };
         let text_tokens = appeal.encoding.spans.iter().flatten().count();
         let familiarity = self.familiarity(raw.embedding);
         decision.review_reasons = review::reasons(&decision, text_tokens, familiarity, &self.calibration.review);
+        match &jurisdiction {
+            Some(jurisdiction) => jurisdiction.complete(&mut decision, model),
+            None => reason::of_the_model_alone(&mut decision, model),
+        }
         Ok(decision)
     }
 

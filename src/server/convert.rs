@@ -1,12 +1,14 @@
 //! Proto to domain and back. Nothing here decides anything; it only spells.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::proto;
 use super::queue::Answer;
 use super::status::ServiceError;
+use crate::catalog::Basis;
 use crate::model::{Department, ModelInfo};
-use crate::routing::{Decision, RankedDepartment, ReviewReason, RouteError};
+use crate::routing::{Decision, Ground, RankedDepartment, ReviewReason, RouteError};
 use crate::text::{AppealError, AppealFields, Reading};
 
 /// How many departments are returned if the caller does not say.
@@ -110,6 +112,14 @@ pub(super) fn response(
         .into(),
         queue_duration: Some(duration(queued)),
         model_duration: Some(duration(ran)),
+        unit: decision
+            .unit
+            .as_ref()
+            .map(|unit| proto::Unit { display_name: unit.name.clone(), district: unit.district.clone().unwrap_or_default() }),
+        supporting_departments: departments(&decision.supporting_departments),
+        basis: decision.basis.iter().map(basis).collect(),
+        reason: decision.reason,
+        catalog_version: decision.catalog_version.unwrap_or_default(),
     }
 }
 
@@ -148,6 +158,52 @@ fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
 
 fn department(department: &Department) -> proto::Department {
     proto::Department { id: department.id.clone(), display_name: department.name.clone() }
+}
+
+fn departments(departments: &[Arc<Department>]) -> Vec<proto::Department> {
+    departments.iter().map(|one| department(one)).collect()
+}
+
+/// One ground of the answer.
+fn basis(ground: &Ground) -> proto::Basis {
+    use proto::basis::Kind;
+    let citation = ground.to_string();
+    let kind = match ground {
+        Ground::Succession { former, successors, since } => Kind::Succession(proto::SuccessionBasis {
+            former_department: Some(department(former)),
+            successors: departments(successors),
+            effective_date: since.map(|day| day.to_string()).unwrap_or_default(),
+        }),
+        Ground::Matter { id, name, leads, contesting, agrees, basis } => Kind::Matter(proto::MatterBasis {
+            matter_id: id.clone(),
+            display_name: name.clone(),
+            lead_departments: departments(leads),
+            contesting_departments: departments(contesting),
+            lead_confirmed: *agrees,
+            documents: documents(basis),
+        }),
+        Ground::Duty { department: whose, text, basis } => Kind::Duty(proto::DutyBasis {
+            department: Some(department(whose)),
+            duty: text.clone(),
+            documents: documents(basis),
+        }),
+        Ground::Model { version, department: named, probability, alone } => Kind::Model(proto::ModelBasis {
+            model_version: version.clone(),
+            department: Some(department(named)),
+            probability: *probability,
+            sole_basis: *alone,
+        }),
+    };
+    proto::Basis { citation, kind: Some(kind) }
+}
+
+fn documents(basis: &[Basis]) -> Vec<proto::LegalDocument> {
+    let document = |one: &Basis| proto::LegalDocument {
+        level: one.level.to_string(),
+        document: one.document.clone(),
+        article: one.article.clone(),
+    };
+    basis.iter().map(document).collect()
 }
 
 /// What is loaded.

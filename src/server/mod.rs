@@ -35,7 +35,7 @@ pub use metrics::{Metrics, MetricsSnapshot};
 pub use run::{ServeError, Server};
 
 use crate::model::{Cores, ModelInfo};
-use crate::routing::{Decision, PreparedAppeal, RouteError, Router};
+use crate::routing::{Decision, PreparedAppeal, RouteError, Router, day_in_the_city};
 use crate::text::Appeal;
 
 /// What the service needs of a router. The seam is here so that a test can put in one that waits, fails or panics on demand.
@@ -54,7 +54,11 @@ impl Route for Router {
     }
 
     fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError> {
-        Router::prepare(self, appeal)
+        // The clock is read here, at the edge: the router knows no time but what it is told.
+        match day_in_the_city(chrono::Utc::now()) {
+            Some(today) => self.prepare_on(appeal, today),
+            None => Router::prepare(self, appeal),
+        }
     }
 
     fn route(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {

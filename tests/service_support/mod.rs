@@ -124,7 +124,13 @@ impl Route for Gated {
             reading: Reading::HeadAndTail,
             ids,
         };
-        Ok(PreparedAppeal { encoding, clauses: Vec::new(), proposed, with_category: !fields.category.is_empty() })
+        Ok(PreparedAppeal {
+            encoding,
+            clauses: Vec::new(),
+            proposed,
+            with_category: !fields.category.is_empty(),
+            circumstances: None,
+        })
     }
 
     fn route(&self, batch: &[PreparedAppeal], _: Cores) -> Result<Vec<Decision>, RouteError> {
@@ -159,6 +165,11 @@ impl Gated {
             tokens_read: prepared.tokens(),
             tokens_given: prepared.encoding.tokens_given,
             reading: prepared.encoding.reading,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis: Vec::new(),
+            reason: String::new(),
+            catalog_version: None,
             embedding: vec![0.5; 4],
         }
     }

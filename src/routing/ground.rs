@@ -1,0 +1,100 @@
+//! What an answer rests on: each ground typed, so that a program can branch on it, and citable, so that a person can.
+
+use std::sync::Arc;
+
+use crate::catalog::{Basis, Day};
+use crate::model::Department;
+
+/// One ground of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ground {
+    /// The model no longer names who is responsible: a reform of institutions came between.
+    Succession {
+        /// The department that the model named.
+        former: Arc<Department>,
+        /// Who took over: one after a rename or a merger, several after a split. Empty if nobody answers on that day.
+        successors: Vec<Arc<Department>>,
+        /// The first day without the former department; `None` if it does not exist yet.
+        since: Option<Day>,
+    },
+    /// The appeal falls under a matter of the catalogue: all its words occur.
+    Matter {
+        /// Id of the matter.
+        id: String,
+        /// Its name.
+        name: String,
+        /// Who leads by the catalogue; several if that department was split.
+        leads: Vec<Arc<Department>>,
+        /// Who usually contests it.
+        contesting: Vec<Arc<Department>>,
+        /// True if the answer's lead is among `leads`.
+        agrees: bool,
+        /// What the split rests on; may be empty.
+        basis: Vec<Basis>,
+    },
+    /// The lead department has a duty whose words occur in the appeal.
+    Duty {
+        /// Whose.
+        department: Arc<Department>,
+        /// The duty, in one line.
+        text: String,
+        /// What it rests on.
+        basis: Vec<Basis>,
+    },
+    /// What the model says: always there, always last.
+    Model {
+        /// Its version.
+        version: String,
+        /// The department that it named, by its own list.
+        department: Arc<Department>,
+        /// Calibrated probability of that department.
+        probability: f32,
+        /// True if the choice of the lead rests on nothing else: no duty, and no matter that agrees.
+        alone: bool,
+    },
+}
+
+impl std::fmt::Display for Ground {
+    /// One line of Chinese, to be cited.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Succession { former, successors, since: Some(since) } if !successors.is_empty() => {
+                let split = if successors.len() > 1 { "拆分为" } else { "改由" };
+                let end = if successors.len() > 1 { "，均列为候选" } else { "承接" };
+                write!(f, "机构沿革：自{since}起，原“{}”{split}{}{end}", former.name, names(successors))
+            }
+            Self::Succession { former, .. } => write!(f, "机构沿革：受理当日“{}”未设立或已撤销，目录未列承接单位", former.name),
+            Self::Matter { name, leads, agrees, contesting, basis, .. } => {
+                write!(f, "事项“{name}”：目录列{}主办", names(leads))?;
+                if !contesting.is_empty() {
+                    write!(f, "，常见争议单位{}", names(contesting))?;
+                }
+                if !agrees {
+                    f.write_str("，与模型不一致")?;
+                }
+                cited(f, basis)
+            }
+            Self::Duty { department, text, basis } => {
+                write!(f, "职责“{}：{text}”", department.name)?;
+                cited(f, basis)
+            }
+            Self::Model { version, department, probability, alone } => {
+                let alone = if *alone { "；除模型外无其他依据" } else { "" };
+                write!(f, "模型{version}：“{}”概率{:.0}%{alone}", department.name, probability * 100.0)
+            }
+        }
+    }
+}
+
+/// Names for a sentence: “甲”、“乙”.
+pub(super) fn names(departments: &[Arc<Department>]) -> String {
+    departments.iter().map(|department| format!("“{}”", department.name)).collect::<Vec<_>>().join("、")
+}
+
+fn cited(f: &mut std::fmt::Formatter<'_>, basis: &[Basis]) -> std::fmt::Result {
+    if basis.is_empty() {
+        return Ok(());
+    }
+    let documents: Vec<String> = basis.iter().map(Basis::to_string).collect();
+    write!(f, "（{}）", documents.join("；"))
+}

@@ -1,0 +1,230 @@
+//! Jurisdiction: what the catalogue makes of the model's ranking on the day of the appeal.
+//!
+//! The model names departments by the ids it was taught. Here they become the departments of the day: a renamed or merged one
+//! gives its probability to its successor; a split one gives an equal share to each of its successors, since the model cannot
+//! tell them apart, so that the margin between them is nothing and a person is asked. The catalogue never moves a probability
+//! otherwise: a matter that names another lead is told beside the answer, not put in its place.
+//!
+//! Supporting departments are those of the matter that fits, less the lead, and only if the lead is one of the matter's own
+//! departments: whoever leads something else needs no support in this.
+
+use std::sync::Arc;
+
+use super::ground::Ground;
+use super::reason;
+use super::{Decision, RankedDepartment};
+use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Unit};
+use crate::model::Department;
+use crate::text::AppealFields;
+
+/// What the catalogue needs to know of an appeal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The day that decides who exists.
+    pub day: Day,
+    /// The district as the caller named it; empty if unknown.
+    pub district: String,
+    /// Text and category, in which the words of matters, duties and units are looked for.
+    pub words: String,
+}
+
+impl Circumstances {
+    /// Of an appeal that came in on `day`.
+    pub fn of(fields: &AppealFields, day: Day) -> Self {
+        let mut words = fields.text.clone();
+        for level in fields.category.iter().chain([&fields.appeal_type]) {
+            words.push('\n');
+            words.push_str(level);
+        }
+        Self { day, district: fields.district.clone(), words }
+    }
+}
+
+/// Minutes by which the city's clock is ahead of UTC: China has one time.
+const CITY_OFFSET_MINUTES: i32 = 8 * 60;
+
+/// The day, in the city, of an RFC 3339 date or date-time, as `Appeal` lets in.
+pub fn day_of(received_at: &str) -> Option<Day> {
+    if let Ok(day) = received_at.parse() {
+        return Some(day);
+    }
+    let moment = chrono::DateTime::parse_from_rfc3339(received_at).ok()?;
+    day_in_the_city(moment.to_utc())
+}
+
+/// The day that it is in the city at a moment.
+pub fn day_in_the_city(moment: chrono::DateTime<chrono::Utc>) -> Option<Day> {
+    let city = chrono::FixedOffset::east_opt(CITY_OFFSET_MINUTES * 60)?;
+    Some(moment.with_timezone(&city).date_naive())
+}
+
+/// A department of the day, with the row of the model that gave it most.
+pub(super) struct OfTheDay {
+    pub ranked: RankedDepartment,
+    pub row: usize,
+}
+
+/// The catalogue, asked about one appeal.
+pub(super) struct Jurisdiction<'a> {
+    pub catalog: &'a DepartmentCatalog,
+    pub circumstances: &'a Circumstances,
+    matter: Option<&'a Matter>,
+}
+
+impl<'a> Jurisdiction<'a> {
+    pub fn new(catalog: &'a DepartmentCatalog, circumstances: &'a Circumstances) -> Self {
+        Self { catalog, circumstances, matter: catalog.matter(&circumstances.words) }
+    }
+
+    /// The departments of the day. `ranked` are the model's, best first, each with its row.
+    pub fn of_the_day(&self, ranked: Vec<OfTheDay>) -> Vec<OfTheDay> {
+        let mut all: Vec<OfTheDay> = Vec::with_capacity(ranked.len());
+        for OfTheDay { ranked: RankedDepartment { department, probability }, row } in ranked {
+            let heirs = self.heirs(&department);
+            let share = probability / heirs.len() as f32;
+            for heir in heirs {
+                match all.iter_mut().find(|known| known.ranked.department.id == heir.id) {
+                    // Whoever came first gave most: the model's order is by probability.
+                    Some(known) => known.ranked.probability += share,
+                    None => all.push(OfTheDay { ranked: RankedDepartment { department: heir, probability: share }, row }),
+                }
+            }
+        }
+        let leads = self.matter.map(|matter| self.catalog.in_force(&matter.lead, self.circumstances.day).departments());
+        let is_lead = |one: &OfTheDay| leads.iter().flatten().any(|lead| lead.id == one.ranked.department.id);
+        // Stable: successors of a split stand as the catalogue has them, unless the matter names one of them.
+        all.sort_by(|a, b| b.ranked.probability.total_cmp(&a.ranked.probability).then_with(|| is_lead(b).cmp(&is_lead(a))));
+        all
+    }
+
+    /// Who answers for a department of the model; itself, if the catalogue knows nobody on that day.
+    fn heirs(&self, department: &Arc<Department>) -> Vec<Arc<Department>> {
+        let heirs = self.catalog.in_force(&department.id, self.circumstances.day).departments();
+        if heirs.is_empty() {
+            return vec![Arc::clone(department)];
+        }
+        heirs.into_iter().map(|heir| named(heir, department)).collect()
+    }
+
+    /// Fills in unit, supporting departments, basis and reason. `model` is what the model itself put first.
+    pub fn complete(&self, decision: &mut Decision, model: Ground) {
+        let lead = Arc::clone(&decision.lead().department);
+        let Circumstances { day, district, words } = self.circumstances;
+        let known = self.catalog.district(district);
+        decision.unit = self.catalog.unit(&lead.id, known, words, *day).cloned().map(Arc::new);
+        decision.supporting_departments = self.supporting(&lead);
+        decision.catalog_version = Some(self.catalog.version.clone());
+        decision.basis = self.grounds(&lead, model);
+        decision.reason = reason::line(decision, self.place(district, known.is_some(), decision.unit.as_deref()));
+    }
+
+    /// What is to be said of the unit: that it is the city's though a district was named, or that the district is missing.
+    fn place(&self, district: &str, known: bool, unit: Option<&Unit>) -> reason::UnitNote {
+        match unit {
+            None => reason::UnitNote::Unknown,
+            Some(Unit { district: Some(_), .. }) => reason::UnitNote::OfDistrict,
+            Some(_) if district.is_empty() => reason::UnitNote::DistrictMissing,
+            Some(_) if !known => reason::UnitNote::DistrictUnknown,
+            Some(_) => reason::UnitNote::OfCity,
+        }
+    }
+
+    fn grounds(&self, lead: &Arc<Department>, model: Ground) -> Vec<Ground> {
+        let day = self.circumstances.day;
+        let mut grounds = Vec::new();
+        if let Ground::Model { department: former, .. } = &model {
+            match self.catalog.in_force(&former.id, day) {
+                InForce::Itself(entry) => {
+                    grounds.extend(self.catalog.former_name(entry).map(|before| Ground::Succession {
+                        former: named(before, former),
+                        successors: vec![named(entry, former)],
+                        since: entry.validity.from,
+                    }));
+                }
+                InForce::Successors { since, former: entry, successors } => grounds.push(Ground::Succession {
+                    former: named(entry, former),
+                    successors: successors.into_iter().map(|heir| named(heir, former)).collect(),
+                    since: Some(since),
+                }),
+                InForce::Nobody => {
+                    grounds.push(Ground::Succession { former: Arc::clone(former), successors: Vec::new(), since: None });
+                }
+            }
+        }
+        grounds.extend(self.matter.map(|matter| {
+            let leads = self.on_the_day([&matter.lead]);
+            Ground::Matter {
+                id: matter.id.clone(),
+                name: matter.name.clone(),
+                agrees: leads.iter().any(|one| one.id == lead.id),
+                leads,
+                contesting: self.on_the_day(&matter.contesting),
+                basis: matter.basis.clone(),
+            }
+        }));
+        let entry = self.catalog.entries(&lead.id).find(|entry| entry.validity.contains(day));
+        let duties = entry.iter().flat_map(|entry| &entry.duties);
+        let fitting = duties.filter(|duty| duty.words.fit(&self.circumstances.words).is_some());
+        grounds.extend(fitting.map(|duty| Ground::Duty {
+            department: Arc::clone(lead),
+            text: duty.text.clone(),
+            basis: duty.basis.clone(),
+        }));
+        let supported =
+            grounds.iter().any(|ground| matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. }));
+        grounds.push(match model {
+            Ground::Model { version, department, probability, .. } => {
+                Ground::Model { version, department, probability, alone: !supported }
+            }
+            other => other,
+        });
+        grounds
+    }
+
+    fn supporting(&self, lead: &Department) -> Vec<Arc<Department>> {
+        let Some(matter) = self.matter else { return Vec::new() };
+        let own = std::iter::once(&matter.lead).chain(&matter.supporting).chain(&matter.contesting);
+        if !self.on_the_day(own).iter().any(|one| one.id == lead.id) {
+            return Vec::new();
+        }
+        let mut supporting = self.on_the_day(&matter.supporting);
+        supporting.retain(|one| one.id != lead.id);
+        supporting
+    }
+
+    /// Departments of the catalogue as they are on the day, each once.
+    fn on_the_day<'b>(&self, ids: impl IntoIterator<Item = &'b String>) -> Vec<Arc<Department>> {
+        let mut all: Vec<Arc<Department>> = Vec::new();
+        for heir in ids.into_iter().flat_map(|id| self.catalog.in_force(id, self.circumstances.day).departments()) {
+            if !all.iter().any(|known| known.id == heir.id) {
+                all.push(Arc::new(Department { id: heir.id.clone(), name: heir.name.clone(), training_orders: 0 }));
+            }
+        }
+        all
+    }
+}
+
+/// A department of the catalogue as answers have it; the model's own where nothing has changed.
+fn named(entry: &CatalogDepartment, department: &Arc<Department>) -> Arc<Department> {
+    if entry.id == department.id && entry.name == department.name {
+        return Arc::clone(department);
+    }
+    let training_orders = if entry.id == department.id { department.training_orders } else { 0 };
+    Arc::new(Department { id: entry.id.clone(), name: entry.name.clone(), training_orders })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_is_the_citys_and_not_the_one_of_greenwich() {
+        let day = |text: &str| day_of(text).map(|day| day.to_string());
+        assert_eq!(day("2026-02-28T16:30:00Z").as_deref(), Some("2026-03-01"));
+        assert_eq!(day("2026-02-28T15:59:59Z").as_deref(), Some("2026-02-28"));
+        assert_eq!(day("2026-03-01T00:30:00+08:00").as_deref(), Some("2026-03-01"));
+        assert_eq!(day("2026-03-01 00:30:60.5+08:00").as_deref(), Some("2026-03-01"), "a leap second");
+        assert_eq!(day("2026-03-01").as_deref(), Some("2026-03-01"));
+        assert_eq!(day(""), None);
+    }
+}

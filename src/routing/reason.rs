@@ -1,0 +1,79 @@
+//! The reason in one line of Chinese that a dispatcher reads in a second.
+
+use std::sync::Arc;
+
+use super::Decision;
+use super::ground::{Ground, names};
+
+/// What there is to say of the unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnitNote {
+    /// Nobody asked: there is no catalogue.
+    NotAsked,
+    /// It is the district's own.
+    OfDistrict,
+    /// The district has none of its own, so it is the city's.
+    OfCity,
+    /// No district was named, so it is the city's.
+    DistrictMissing,
+    /// A district was named that the catalogue does not know, so it is the city's.
+    DistrictUnknown,
+    /// There is none, mostly because no district was named.
+    Unknown,
+}
+
+/// The line: who took over, what speaks for the lead, what contradicts it, and which unit it goes to.
+pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
+    let lead = &decision.lead().department;
+    let mut parts = Vec::new();
+    let mut percent = String::new();
+    let mut told = decision.basis.iter().any(|ground| matches!(ground, Ground::Matter { agrees: true, .. }));
+    for ground in &decision.basis {
+        match ground {
+            Ground::Succession { former, successors, since: Some(since) } if !successors.is_empty() => {
+                let verb = if successors.len() > 1 { "拆分为" } else { "改由" };
+                let end = if successors.len() > 1 { "，请选定" } else { "承接" };
+                parts.push(format!("原“{}”自{since}起{verb}{}{end}", former.name, names(successors)));
+            }
+            Ground::Succession { former, .. } => parts.push(format!("当日目录中无“{}”", former.name)),
+            Ground::Matter { name, leads, agrees, .. } => {
+                let who = if *agrees { names(std::slice::from_ref(lead)) } else { names(leads) };
+                let end = if *agrees { "" } else { "，与模型不一致，请核对" };
+                parts.push(format!("事项“{name}”目录列{who}主办{end}"));
+            }
+            // A matter that agrees says more, and one duty is enough for a line: all of them are in the basis.
+            Ground::Duty { department, basis, .. } if !told => {
+                told = true;
+                let document = basis.first().map(|document| format!("（{document}）")).unwrap_or_default();
+                parts.push(format!("属“{}”职责{document}", department.name));
+            }
+            Ground::Duty { .. } => {}
+            Ground::Model { probability, alone, .. } => {
+                let only = if *alone { "仅依据模型判断" } else { "模型把握" };
+                percent = format!("{only}{:.0}%", probability * 100.0);
+            }
+        }
+    }
+    parts.push(percent);
+    let name = decision.unit.as_ref().map_or("", |unit| unit.name.as_str());
+    parts.extend(match unit {
+        UnitNote::NotAsked => None,
+        UnitNote::OfDistrict => Some(format!("派{name}")),
+        UnitNote::OfCity => Some(format!("区级未列单位，派{name}")),
+        UnitNote::DistrictMissing => Some(format!("未填区，派{name}")),
+        UnitNote::DistrictUnknown => Some(format!("目录中无此区，派{name}")),
+        UnitNote::Unknown => Some("具体单位待定，请补充所在区".to_owned()),
+    });
+    parts.join("；")
+}
+
+/// What a router without a catalogue says.
+pub(super) fn of_the_model_alone(decision: &mut Decision, model: Ground) {
+    decision.basis = vec![model];
+    decision.reason = line(decision, UnitNote::NotAsked);
+}
+
+/// The model's own ground, before anything else is known.
+pub(super) fn model_ground(version: &str, department: &Arc<crate::model::Department>, probability: f32) -> Ground {
+    Ground::Model { version: version.to_owned(), department: Arc::clone(department), probability, alone: true }
+}
