@@ -26,6 +26,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Route(args) => cli::route::run(&setup, &args),
         Command::Replay(args) => cli::replay::run(&setup, &args),
         Command::Model(args) => cli::model::run(&setup, &args),
+        Command::Catalog(args) => cli::catalog::run(&setup, &args),
         Command::Config(args) => cli::configuration::run(&setup, &args),
     }
 }

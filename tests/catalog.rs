@@ -223,3 +223,21 @@ fn a_department_of_the_model_that_is_not_in_the_catalogue_is_named() {
     let error = catalog.must_have(["丙", "甲已"]).expect_err("one is not").to_string();
     assert_eq!(error, "catalogue 测试市 1: the model's department \"甲已\" is not in it (did you mean \"甲乙\"?)");
 }
+
+#[test]
+fn the_bundled_catalogue_is_sound_says_what_it_is_and_has_every_department_of_the_bundled_model() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let catalog = DepartmentCatalog::open(&root.join("catalog/haikou")).unwrap_or_else(|error| panic!("\n{error}"));
+    assert!(catalog.disclaimer.contains("示例，不是官方文件"));
+    let text = std::fs::read_to_string(root.join("models/haikou12345/departments.json")).expect("the bundled model");
+    let departments: Vec<paidan::model::Department> = serde_json::from_str(&text).expect("a list of departments");
+    assert_eq!(departments.len(), 40);
+    catalog.must_have(departments.iter().map(|department| department.id.as_str())).expect("all are in it");
+    assert_eq!(catalog.matters.len(), 25);
+    let districts: Vec<&str> = catalog.districts.iter().map(|district| district.name.as_str()).collect();
+    assert_eq!(districts, ["秀英区", "龙华区", "琼山区", "美兰区"]);
+    for file in file::ALL {
+        let text = std::fs::read_to_string(root.join("catalog/haikou").join(file)).expect("a file of the catalogue");
+        assert!(text.starts_with("# 示例，不是官方文件。"), "{file} says so too, to whoever opens it alone");
+    }
+}

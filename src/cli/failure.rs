@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use paidan::catalog::CatalogError;
 use paidan::config::ConfigError;
 use paidan::hub::{FetchError, PlaceError};
 use paidan::model::ArtifactsError;
@@ -101,6 +102,18 @@ impl From<ArtifactsError> for Failure {
             }
             ArtifactsError::Unreadable { .. } => Self::new(code::IO, error),
             _ => Self::new(code::DATA, error),
+        }
+    }
+}
+
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        match &error {
+            CatalogError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Self::new(code::NO_INPUT, error)
+            }
+            CatalogError::Unreadable { .. } => Self::new(code::IO, error),
+            CatalogError::Faulty { .. } | CatalogError::Lacks { .. } => Self::new(code::DATA, error),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The commands. They alone write to the terminal, read the clock and decide on exit codes; what they do is in the library.
 
+mod answer;
+pub mod catalog;
 pub mod configuration;
 mod failure;
 pub mod model;
@@ -40,6 +42,8 @@ pub enum Command {
     Replay(replay::Args),
     /// Look at a model folder, or check it.
     Model(model::Args),
+    /// Look at a dispatch catalogue, or check it.
+    Catalog(catalog::Args),
     /// Look at the configuration that is in force, or check it.
     Config(configuration::Args),
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use paidan::routing::{Decision, ReviewReason};
 use paidan::text::{Appeal, AppealFields, Reading};
 
+use super::answer;
 use super::output::{Paint, bar, padded, percent, width};
-use super::setup::{Setup, model_folder, open_router};
+use super::setup::{Setup, model_folder, open_router_with_catalog, today};
 use super::{Failure, code};
 
 /// More than this is no appeal: 20,000 characters take at most 80,000 bytes.
@@ -18,7 +19,7 @@ const MAX_INPUT_BYTES: u64 = 1 << 20;
 #[command(after_help = "\
 Example:
   paidan route \"小区门口的路灯坏了很久没人修\"
-  paidan route \"楼下烧烤店油烟大\" --category 城市管理/市容环境 --proposed 环保
+  paidan route \"楼下烧烤店油烟大\" --category 城市管理/市容环境 --district 龙华区 --proposed 环保
   cat appeal.txt | paidan route --json")]
 pub struct Args {
     /// What the citizen asks; standard input if absent or -
@@ -32,6 +33,12 @@ pub struct Args {
     /// Type as the hotline spells it, such as 投诉 or 咨询
     #[arg(long = "type", value_name = "TYPE")]
     appeal_type: Option<String>,
+    /// District that the appeal is about: says which unit of the department it goes to
+    #[arg(long, value_name = "DISTRICT")]
+    district: Option<String>,
+    /// When the hotline took it in, such as 2026-03-01: decides which departments there are [default: today]
+    #[arg(long, value_name = "DATE")]
+    received: Option<String>,
     /// Department that the dispatcher has in mind: the answer says how likely its dispatch comes back; may be repeated
     #[arg(long, value_name = "DEPARTMENT")]
     proposed: Vec<String>,
@@ -47,16 +54,18 @@ pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
         text: text(args)?,
         category: args.category.iter().flat_map(|path| path.split('/')).map(str::to_owned).collect(),
         appeal_type: args.appeal_type.clone().unwrap_or_default(),
+        district: args.district.clone().unwrap_or_default(),
+        received_at: args.received.clone().unwrap_or_default(),
         proposed_departments: args.proposed.clone(),
         ..AppealFields::default()
     })?;
-    let router = open_router(&model_folder(&config)?, &config)?;
+    let router = open_router_with_catalog(&model_folder(&config)?, &config)?;
     let began = Instant::now();
-    let prepared = router.prepare(&appeal)?;
+    let prepared = router.prepare_on(&appeal, today()?)?;
     let decision = router.route(&[prepared])?.pop();
     let decision = decision.ok_or_else(|| Failure::said(code::SOFTWARE, "the router gave no answer"))?;
     let shown = if args.json {
-        json(&decision, router.info().version.as_str(), args.top)
+        answer::json(&decision, router.info().version.as_str(), args.top)
     } else {
         for_people(&decision, &appeal, &router.info().version, began.elapsed(), args.top)
     };
@@ -88,32 +97,6 @@ fn text(args: &Args) -> Result<String, Failure> {
     })
 }
 
-fn json(decision: &Decision, version: &str, top: usize) -> String {
-    let departments: Vec<_> = decision
-        .departments
-        .iter()
-        .take(top.max(1))
-        .map(|ranked| {
-            let department = &ranked.department;
-            serde_json::json!({"department": department.id, "name": department.name, "probability": ranked.probability})
-        })
-        .collect();
-    let evidence: Vec<_> =
-        decision.evidence.iter().map(|e| serde_json::json!({"start": e.start, "end": e.end, "weight": e.weight})).collect();
-    let answer = serde_json::json!({
-        "departments": departments,
-        "dispute_risk": decision.dispute_risk,
-        "proposed_dispatch_risk": decision.proposed_dispatch_risk,
-        "needs_review": decision.needs_review(),
-        "reasons": decision.review_reasons,
-        "evidence": evidence,
-        "model_version": version,
-        "tokens_read": decision.tokens_read,
-        "tokens_given": decision.tokens_given,
-    });
-    format!("{answer:#}\n")
-}
-
 /// The answer as a dispatcher reads it: the list first, then what speaks against sending it out.
 fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duration, top: usize) -> String {
     let paint = Paint::for_stdout();
@@ -130,6 +113,15 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
         );
         lines.push(if index == 0 { paint.strong(&line) } else { line });
     }
+    lines.push(format!("理由  {}", decision.reason));
+    if let Some(unit) = &decision.unit {
+        lines.push(format!("派往  {}", unit.name));
+    }
+    if !decision.supporting_departments.is_empty() {
+        let names: Vec<&str> = decision.supporting_departments.iter().map(|one| one.name.as_str()).collect();
+        lines.push(format!("协办  {}", names.join("、")));
+    }
+    lines.extend(decision.basis.iter().map(|ground| format!("依据  {ground}")));
     lines.push(match decision.dispute_risk {
         Some(risk) => format!("争议风险  {}", percent(risk)),
         None => "争议风险  此模型未学习".to_owned(),
@@ -156,7 +148,7 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
         .map(|words| format!("“{}”", words.trim()))
         .collect();
     if !spans.is_empty() {
-        lines.push(format!("依据  {}", spans.join(" ")));
+        lines.push(format!("语句  {}", spans.join(" ")));
     }
     lines.push(paint.soft(&format!(
         "模型 {version} · 读取 {}/{} 个词元 · {:.0} 毫秒",

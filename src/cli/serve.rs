@@ -7,7 +7,7 @@ use std::time::Instant;
 use paidan::config::{Config, LogFormat};
 use tokio::net::TcpListener;
 
-use super::setup::{Setup, model_folder, open_router};
+use super::setup::{Setup, model_folder, open_router_with_catalog};
 use super::signals::StopSignals;
 use super::{Failure, code};
 
@@ -50,17 +50,18 @@ async fn serve(config: Config) -> Result<(), Failure> {
     })?;
     let began = Instant::now();
     let folder = model_folder(&config)?;
-    let router = Arc::new(open_router(&folder, &config)?);
+    let router = Arc::new(open_router_with_catalog(&folder, &config)?);
     let info = router.info();
     let mut signals = StopSignals::listen()?;
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "paidan is ready on {}: model {} {}, {} departments, {}, loaded in {:.2} s",
+        "paidan is ready on {}: model {} {}, {} departments, {}, {}, loaded in {:.2} s",
         listener.local_addr()?,
         info.name,
         info.version,
         info.departments.len(),
+        router.catalog().map_or("no catalogue".to_owned(), |c| format!("catalogue of {} {}", c.city, c.version)),
         router.computes_in(),
         began.elapsed().as_secs_f32()
     )?;

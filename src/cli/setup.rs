@@ -2,13 +2,15 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use paidan::config::{Config, Flags, Layers};
-use paidan::hub::{Hub, ModelPlace, Progress, bundled_model};
-use paidan::routing::Router;
+use paidan::catalog::{Day, DepartmentCatalog};
+use paidan::config::{CatalogChoice, Config, Flags, Layers};
+use paidan::hub::{Hub, ModelPlace, Progress, bundled_catalog, bundled_model};
+use paidan::routing::{Router, day_in_the_city};
 
-use super::Failure;
+use super::{Failure, code};
 
 /// Flags that every command knows.
 #[derive(Debug, Clone, clap::Args)]
@@ -55,6 +57,37 @@ impl Setup {
 /// Opens the model in the precision, and with the instructions, that the configuration asks for.
 pub fn open_router(folder: &Path, config: &Config) -> Result<Router, Failure> {
     Ok(Router::open_with(folder, config.computing)?)
+}
+
+/// The same, answering with the catalogue that the configuration asks for.
+pub fn open_router_with_catalog(folder: &Path, config: &Config) -> Result<Router, Failure> {
+    let router = open_router(folder, config)?;
+    match catalog_folder(config) {
+        Some(folder) => Ok(router.with_catalog(Arc::new(DepartmentCatalog::open(&folder)?))?),
+        None => Ok(router),
+    }
+}
+
+/// The folder of the catalogue that the configuration asks for, if it asks for one: the bundled one speaks of the bundled model's
+/// city only.
+pub fn catalog_folder(config: &Config) -> Option<PathBuf> {
+    match &config.catalog {
+        CatalogChoice::Folder(folder) => Some(folder.clone()),
+        CatalogChoice::Auto if is_bundled(config.model.as_deref()) => bundled_catalog(),
+        CatalogChoice::Auto | CatalogChoice::None => None,
+    }
+}
+
+/// True for the bundled model, whether it was named or not.
+fn is_bundled(model: Option<&str>) -> bool {
+    let Some(given) = model else { return true };
+    let Ok(ModelPlace::Folder(bundled)) = bundled_model() else { return false };
+    matches!((Path::new(given).canonicalize(), bundled.canonicalize()), (Ok(given), Ok(bundled)) if given == bundled)
+}
+
+/// The day that it is in the city.
+pub fn today() -> Result<Day, Failure> {
+    day_in_the_city(chrono::Utc::now()).ok_or_else(|| Failure::said(code::SOFTWARE, "the clock shows no day of the calendar"))
 }
 
 /// The folder of the model that the configuration names, fetched if need be.

@@ -1,0 +1,76 @@
+//! One answer of the router as JSON: what `paidan route --json` prints.
+
+use std::sync::Arc;
+
+use paidan::catalog::Basis;
+use paidan::model::Department;
+use paidan::routing::{Decision, Ground};
+use serde_json::{Value, json};
+
+/// The whole answer, with the first `top` departments.
+pub fn json(decision: &Decision, version: &str, top: usize) -> String {
+    let departments: Vec<Value> = decision
+        .departments
+        .iter()
+        .take(top.max(1))
+        .map(|ranked| {
+            let department = &ranked.department;
+            json!({"department": department.id, "name": department.name, "probability": ranked.probability})
+        })
+        .collect();
+    let evidence: Vec<Value> =
+        decision.evidence.iter().map(|e| json!({"start": e.start, "end": e.end, "weight": e.weight})).collect();
+    let unit = decision.unit.as_ref().map(|unit| json!({"name": unit.name, "district": unit.district}));
+    let answer = json!({
+        "departments": departments,
+        "unit": unit,
+        "supporting_departments": listed(&decision.supporting_departments),
+        "reason": decision.reason,
+        "basis": decision.basis.iter().map(ground).collect::<Vec<_>>(),
+        "dispute_risk": decision.dispute_risk,
+        "proposed_dispatch_risk": decision.proposed_dispatch_risk,
+        "needs_review": decision.needs_review(),
+        "reasons": decision.review_reasons,
+        "evidence": evidence,
+        "model_version": version,
+        "catalog_version": decision.catalog_version,
+        "tokens_read": decision.tokens_read,
+        "tokens_given": decision.tokens_given,
+    });
+    format!("{answer:#}\n")
+}
+
+fn named(department: &Department) -> Value {
+    json!({"department": department.id, "name": department.name})
+}
+
+fn listed(departments: &[Arc<Department>]) -> Vec<Value> {
+    departments.iter().map(|department| named(department)).collect()
+}
+
+fn documents(basis: &[Basis]) -> Vec<Value> {
+    let document = |one: &Basis| json!({"level": one.level.to_string(), "document": one.document, "article": one.article});
+    basis.iter().map(document).collect()
+}
+
+fn ground(ground: &Ground) -> Value {
+    let mut value = match ground {
+        Ground::Succession { former, successors, since } => json!({
+            "kind": "succession", "former": named(former), "successors": listed(successors),
+            "since": since.map(|day| day.to_string()),
+        }),
+        Ground::Matter { id, name, leads, contesting, agrees, basis } => json!({
+            "kind": "matter", "id": id, "name": name, "leads": listed(leads), "contesting": listed(contesting),
+            "agrees": agrees, "documents": documents(basis),
+        }),
+        Ground::Duty { department, text, basis } => json!({
+            "kind": "duty", "department": named(department), "duty": text, "documents": documents(basis),
+        }),
+        Ground::Model { version, department, probability, alone } => json!({
+            "kind": "model", "version": version, "department": named(department), "probability": probability,
+            "alone": alone,
+        }),
+    };
+    value["text"] = ground.to_string().into();
+    value
+}
