@@ -142,7 +142,8 @@ impl<'a> Check<'a> {
     /// Every id that something else names.
     fn references(&self, faults: &mut Vec<Fault>) {
         let mut known = |what: &str, id: &Located<String>| {
-            if !self.ids.contains(id.value.as_str()) && !(self.ids.is_empty() && !self.draft.whole) {
+            let could_be_read = self.draft.whole || !self.ids.is_empty();
+            if could_be_read && !self.ids.contains(id.value.as_str()) {
                 let hint = did_you_mean(&id.value, self.ids.iter().copied());
                 faults.push(
                     id.place.fault(format!("unknown id: {what} {:?} is no department of this catalogue{hint}", id.value)),
