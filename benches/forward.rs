@@ -41,7 +41,7 @@ fn prepared(text: usize, tokens: usize) -> PreparedAppeal {
         tokens_given: tokens,
         reading: Reading::Whole,
     };
-    PreparedAppeal { encoding, clauses: Vec::new(), proposed: Vec::new(), with_category: false }
+    PreparedAppeal { encoding, clauses: Vec::new(), proposed: Vec::new(), with_category: false, circumstances: None }
 }
 
 criterion_group!(benches, forward);

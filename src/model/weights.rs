@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
 use super::config::BertConfig;
@@ -65,25 +67,42 @@ pub fn read(bytes: &[u8]) -> Result<HashMap<String, Tensor>, WeightsError> {
         if name.ends_with("position_ids") || name.starts_with("cls.") {
             continue;
         }
-        let dtype = match view.dtype() {
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            Dtype::F32 => DType::F32,
-            other => return Err(WeightsError::Type { name, found: format!("{other:?}") }),
+        let Some(values) = floats(view.dtype(), view.data()) else {
+            return Err(WeightsError::Type { name, found: format!("{:?}", view.dtype()) });
         };
-        let candle = |error: candle_core::Error| WeightsError::Candle { name: name.clone(), reason: error.to_string() };
-        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu).map_err(candle)?;
-        let tensor = tensor.to_dtype(DType::F32).map_err(candle)?;
-        let finite =
-            tensor.flatten_all().and_then(|flat| flat.sum_all()).and_then(|sum| sum.to_scalar::<f32>()).map_err(candle)?;
-        if !finite.is_finite() {
+        if !values.iter().sum::<f32>().is_finite() {
             return Err(WeightsError::NotFinite { name });
         }
+        let candle = |error: candle_core::Error| WeightsError::Candle { name: name.clone(), reason: error.to_string() };
+        let tensor = Tensor::from_vec(values, view.shape(), &Device::Cpu).map_err(candle)?;
         let name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
         let encoder = name.starts_with("embeddings.") || name.starts_with("encoder.") || name.starts_with("pooler.");
         tensors.insert(if encoder && !prefixed { format!("bert.{name}") } else { name }, tensor);
     }
     Ok(tensors)
+}
+
+/// Stored values as f32; `None` for a type that is not read. Without a copy in between: large blocks that come and go while others
+/// stay are memory that the allocator does not give back.
+fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let pairs = || bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
+    Some(match dtype {
+        Dtype::F32 => bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect(),
+        Dtype::BF16 => pairs().map(|pair| bf16::from_le_bytes(pair).to_f32()).collect(),
+        Dtype::F16 => {
+            let mut values = vec![0f32; bytes.len() / 2];
+            // In blocks, since one value at a time asks each time what the processor can do.
+            let mut halves = [f16::ZERO; 1024];
+            for (values, bytes) in values.chunks_mut(halves.len()).zip(bytes.chunks(2 * halves.len())) {
+                for (half, pair) in halves.iter_mut().zip(bytes.chunks_exact(2)) {
+                    *half = f16::from_le_bytes([pair[0], pair[1]]);
+                }
+                halves[..values.len()].convert_to_f32_slice(values);
+            }
+            values
+        }
+        _ => return None,
+    })
 }
 
 /// Holds the encoder's tensors, and whatever head is there, against the shapes of `config`.

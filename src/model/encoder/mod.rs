@@ -186,9 +186,9 @@ impl Encoder {
     }
 
     fn check(&self, sequences: &[Sequence<'_>], looks: &[Look]) -> Result<(), BatchError> {
-        let rows = |table: &[f32]| table.len() / self.hidden;
-        let (words, types, positions) =
-            (rows(&self.embeddings.words), rows(&self.embeddings.types), rows(&self.embeddings.positions));
+        let rows = |values: usize| values / self.hidden;
+        let Embeddings { words, types, positions, .. } = &self.embeddings;
+        let (words, types, positions) = (rows(words.len()), rows(types.len()), rows(positions.len()));
         for (index, sequence) in sequences.iter().enumerate() {
             let (ids, kinds) = (sequence.ids.len(), sequence.type_ids.len());
             if ids == 0 || ids != kinds {

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::Encoder;
 use super::heads::Heads;
 use super::last::{LastAttention, Weights};
 use super::layer::{FeedForward, Layer};
 use super::linear::PackedLinear;
-use super::norm::{Embeddings, Norm};
+use super::norm::{Embeddings, Norm, Table};
 use super::precision::{Kernels, PrecisionError};
 use crate::model::config::BertConfig;
 use crate::model::kernels::Kernel;
@@ -97,12 +96,12 @@ impl Encoder {
         };
         Ok(Self {
             embeddings: Embeddings {
-                words: embedding("word_embeddings")?,
+                words: Table::new(embedding("word_embeddings")?),
                 positions: embedding("position_embeddings")?,
                 types: embedding("token_type_embeddings")?,
                 norm: reader.norm("bert.embeddings.LayerNorm")?,
             },
-            layers: (0..last).into_par_iter().map(|layer| reader.layer(kernels.linear(), layer)).collect::<Result<_, _>>()?,
+            layers: (0..last).map(|layer| reader.layer(kernels.linear(), layer)).collect::<Result<_, _>>()?,
             last: LastAttention::new(kernels.exact(), config.num_attention_heads, [&query, &key, &value]),
             last_forward: reader.forward(kernels.linear(), last)?,
             heads: Heads {
