@@ -14,7 +14,7 @@ PAIDAN = "target/release/paidan"
 
 def serve_command(model, precision: str) -> list:
     """How a server with a precision is started."""
-    setting = [] if precision == "f32" else ["--set", f"model.precision={precision}"]
+    setting = ["--set", f"model.precision={precision}"]
     return [PAIDAN, "serve", "--model", str(model), "--address", "127.0.0.1:0", "--log-level", "error", *setting]
 
 

@@ -43,11 +43,9 @@ impl Batcher {
                 let _alive = alive;
                 while let Some(batch) = queue.take(max_tokens, max_delay) {
                     // One batch alone gets all cores: the soonest answer. Where more waits, or another thread is at work, each
-                    // thread keeps to its own core: no time is lost in waiting for each other. An appeal that is longer than
-                    // a batch shares all cores even then, or it would be the slowest answer by far.
+                    // thread keeps to its own core: no time is lost in waiting for each other.
                     let alone = busy.fetch_add(1, Relaxed) == 0 && queue.is_empty();
-                    let long = batch.iter().any(|job| job.prepared.tokens() > max_tokens);
-                    let cores = if workers == 1 || alone || long { Cores::All } else { Cores::One };
+                    let cores = if workers == 1 || alone { Cores::All } else { Cores::One };
                     run(router.as_ref(), &metrics, batch, cores);
                     busy.fetch_sub(1, Relaxed);
                 }
