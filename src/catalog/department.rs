@@ -64,7 +64,7 @@ impl Level {
     }
 
     /// True if a document of this rank cannot be cited without its name.
-    pub(super) fn needs_document(self) -> bool {
+    pub fn needs_document(self) -> bool {
         matches!(self.0, "法律" | "法规" | "规章")
     }
 }

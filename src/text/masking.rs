@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::aligned::{Aligned, Edit};
+use super::normalize::normalize_aligned;
 use super::numbers;
 
 // The placeholders; those of orders, phones and ID cards are dropped again by the cleaning.
@@ -40,6 +41,11 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     table.into_iter().map(|(mask, pattern)| (Regex::new(pattern).expect("our own pattern"), mask)).collect()
 });
 
+/// A text with its personal data masked, for what is kept: normalised, nothing left out.
+pub fn masked(text: &str) -> String {
+    mask(normalize_aligned(&Aligned::original(text))).text
+}
+
 /// Masks a normalised text.
 pub(super) fn mask(text: Aligned) -> Aligned {
     let mut text = text;
@@ -68,12 +74,7 @@ fn is_plate(text: &str, range: Range<usize>) -> bool {
 mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-    use super::super::normalize::normalize_aligned;
     use super::*;
-
-    fn masked(text: &str) -> String {
-        mask(normalize_aligned(&Aligned::original(text))).text
-    }
 
     #[test]
     fn phones_are_masked_however_they_are_written() {

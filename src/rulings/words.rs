@@ -1,0 +1,79 @@
+//! The words by which a ruling is found. Chinese has no spaces, so a tokenizer that knows its words cuts the text (jieba, search
+//! mode: 油烟扰民 is found by 油烟 and by 扰民), and single characters are kept out, since they occur everywhere.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use jieba_rs::Jieba;
+
+use super::Ruling;
+use crate::text::normalize;
+
+/// Most words of a query that are looked for.
+pub const MAX_QUERY_WORDS: usize = 32;
+
+/// Most words that one ruling is found by.
+const MAX_WORDS: usize = 400;
+
+/// Reading the dictionary takes a while and memory, so it is done when somebody first asks.
+static JIEBA: LazyLock<Jieba> = LazyLock::new(Jieba::new);
+
+/// The distinct words of a ruling: of its matter, description, examples and basis, its departments, districts and orders.
+pub fn searchable_words(ruling: &Ruling) -> BTreeSet<String> {
+    let basis = ruling.basis.iter().flat_map(|one| [&one.document, &one.article, &one.quote]);
+    let positions = ruling.positions.iter().map(|position| &position.statement);
+    let cut = [&ruling.matter, &ruling.description].into_iter().chain(basis).chain(positions).chain(&ruling.examples);
+    // What is looked up as it stands. It comes first, so that a long example cannot crowd it out.
+    let whole = ruling.departments().chain(&ruling.districts).chain(&ruling.orders);
+    let mut words: BTreeSet<String> = whole.map(|word| normalize(word)).collect();
+    for word in cut.flat_map(|text| cut_words(text)) {
+        if words.len() >= MAX_WORDS {
+            break;
+        }
+        words.insert(word);
+    }
+    words
+}
+
+/// The distinct words of a query, in its order.
+pub fn query_words(query: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for word in cut_words(query) {
+        if words.len() < MAX_QUERY_WORDS && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    // Whoever looks for one character, or for a number, means just that.
+    let whole = normalize(query.trim());
+    if words.is_empty() && !whole.is_empty() {
+        words.push(whole);
+    }
+    words
+}
+
+fn cut_words(text: &str) -> Vec<String> {
+    let text = normalize(text);
+    let words = JIEBA.cut_for_search(&text, true);
+    let worth = |word: &str| word.chars().count() > 1 && word.chars().any(char::is_alphanumeric);
+    words.into_iter().map(|token| token.word.to_owned()).filter(|word| worth(word)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chinese_is_cut_into_the_words_that_people_look_for() {
+        let words = query_words("楼下餐馆油烟扰民，城管说归生态环境局管");
+        for word in ["餐馆", "油烟", "扰民", "城管", "环境"] {
+            assert!(words.iter().any(|one| one == word), "{word} is not among {words:?}");
+        }
+        assert!(!words.iter().any(|one| one == "，"), "{words:?}");
+    }
+
+    #[test]
+    fn one_character_or_a_number_is_looked_for_as_it_stands() {
+        assert_eq!(query_words("井"), ["井"]);
+        assert_eq!(query_words("  "), Vec::<String>::new());
+    }
+}
