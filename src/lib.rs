@@ -15,6 +15,7 @@
 //! - [`routing`] turns what the model says, with the help of the catalogue, into a [`routing::Decision`]. Read `routing/router.rs` first;
 //! - [`evaluation`] measures decisions against what was decided in the end;
 //! - `server` (feature `server`) puts the router behind gRPC: bounded queue, batcher, drain;
+//! - `store` (same feature) keeps rulings and the audit trail in a database;
 //! - `config` and `hub` (same feature) say how it is set up and where its model comes from.
 //!
 //! `text`, `model`, `catalog`, `rulings`, `routing` and `evaluation` are pure: they know no runtime, no network, no database and no clock. A test
@@ -33,3 +34,5 @@ pub mod config;
 pub mod hub;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod store;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::catalog::Day;
 use crate::text::{Appeal, AppealFields};
 
 /// Longest line that is read, in bytes: 20,000 characters with their notes fit many times over.
@@ -20,6 +21,8 @@ pub struct WorkOrder {
     pub rerouted: Option<bool>,
     /// Departments that the operator's instruction named.
     pub instructed: Vec<String>,
+    /// Day on which the hotline took it in, if the row says one.
+    pub received_on: Option<Day>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +37,7 @@ struct Row {
     channel: Option<String>,
     rerouted: Option<bool>,
     instructed: Option<OneOrMany>,
+    received_on: Option<String>,
 }
 
 /// Exporters write a list, one string with slashes, or a number for an id.
@@ -88,6 +92,8 @@ impl WorkOrder {
             department: row.department.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
             rerouted: row.rerouted,
             instructed: row.instructed.map(OneOrMany::list).unwrap_or_default(),
+            // A date, or a time that begins with one.
+            received_on: row.received_on.and_then(|day| day.trim().get(..10)?.parse().ok()),
         })
     }
 }

@@ -237,3 +237,53 @@ impl RulingDraft {
         examples
     }
 }
+
+impl From<&Ruling> for RulingDraft {
+    /// The draft that [`RulingDraft::parse`] makes the same ruling of.
+    fn from(ruling: &Ruling) -> Self {
+        let day = |day: Option<crate::catalog::Day>| day.map(|day| day.to_string()).unwrap_or_default();
+        let name = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let body = Body::ALL.iter().find(|(body, ..)| *body == ruling.body);
+        Self {
+            id: ruling.id.clone(),
+            scope: name(serde_json::json!(ruling.scope)),
+            status: name(serde_json::json!(ruling.status)),
+            matter: ruling.matter.clone(),
+            description: ruling.description.clone(),
+            examples: ruling.examples.clone(),
+            required_words: ruling.required_words.entries().collect(),
+            forbidden_words: ruling.forbidden_words.entries().collect(),
+            orders: ruling.orders.clone(),
+            districts: ruling.districts.clone(),
+            lead: ruling.lead.clone(),
+            supporting: ruling.supporting.clone(),
+            last_resort: ruling.last_resort.clone().unwrap_or_default(),
+            excluded: ruling.excluded.clone(),
+            basis: ruling
+                .basis
+                .iter()
+                .map(|one| BasisDraft {
+                    level: one.level.to_string(),
+                    document: one.document.clone(),
+                    article: one.article.clone(),
+                    quote: one.quote.clone(),
+                    valid_from: day(one.valid_from),
+                })
+                .collect(),
+            positions: ruling
+                .positions
+                .iter()
+                .map(|one| PositionDraft {
+                    department: one.department.clone(),
+                    statement: one.statement.clone(),
+                    vote: one.vote.map(|vote| name(serde_json::json!(vote))).unwrap_or_default(),
+                })
+                .collect(),
+            body: body.map(|(_, id, _)| (*id).to_owned()).unwrap_or_default(),
+            decided_on: ruling.decided_on.to_string(),
+            effective_from: day(ruling.effective.from),
+            effective_to: day(ruling.effective.to),
+            supersedes: ruling.supersedes.clone().unwrap_or_default(),
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The words by which a ruling is found. Chinese has no spaces, so a tokenizer that knows its words cuts the text (jieba, search
-//! mode: 油烟扰民 is found by 油烟 and by 扰民), and single characters are kept out, since they occur everywhere.
+//! mode: 油烟扰民 is found by 油烟 and by 扰民). Where it cuts depends on what stands beside a word, so every pair of neighbouring
+//! Chinese characters is a word too: 路灯 is found in 路灯不亮 however that is cut. Single characters occur everywhere and are not.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ use crate::text::normalize;
 pub const MAX_QUERY_WORDS: usize = 32;
 
 /// Most words that one ruling is found by.
-const MAX_WORDS: usize = 400;
+const MAX_WORDS: usize = 1_000;
 
 /// Reading the dictionary takes a while and memory, so it is done when somebody first asks.
 static JIEBA: LazyLock<Jieba> = LazyLock::new(Jieba::new);
@@ -26,7 +27,7 @@ pub fn searchable_words(ruling: &Ruling) -> BTreeSet<String> {
     // What is looked up as it stands. It comes first, so that a long example cannot crowd it out.
     let whole = ruling.departments().chain(&ruling.districts).chain(&ruling.orders);
     let mut words: BTreeSet<String> = whole.map(|word| normalize(word)).collect();
-    for word in cut.flat_map(|text| cut_words(text)) {
+    for word in cut.flat_map(|text| cut_words(text).into_iter().chain(pairs(&normalize(text)))) {
         if words.len() >= MAX_WORDS {
             break;
         }
@@ -38,7 +39,12 @@ pub fn searchable_words(ruling: &Ruling) -> BTreeSet<String> {
 /// The distinct words of a query, in its order.
 pub fn query_words(query: &str) -> Vec<String> {
     let mut words = Vec::new();
-    for word in cut_words(query) {
+    // A longer word may have been cut otherwise in a ruling, so its pairs are looked for as well.
+    let longer = |word: String| {
+        let pairs = if word.chars().count() > 2 { pairs(&word) } else { Vec::new() };
+        std::iter::once(word).chain(pairs)
+    };
+    for word in cut_words(query).into_iter().flat_map(longer) {
         if words.len() < MAX_QUERY_WORDS && !words.contains(&word) {
             words.push(word);
         }
@@ -56,6 +62,13 @@ fn cut_words(text: &str) -> Vec<String> {
     let words = JIEBA.cut_for_search(&text, true);
     let worth = |word: &str| word.chars().count() > 1 && word.chars().any(char::is_alphanumeric);
     words.into_iter().map(|token| token.word.to_owned()).filter(|word| worth(word)).collect()
+}
+
+/// Neighbouring Chinese characters.
+fn pairs(text: &str) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let chinese = |c: &char| ('\u{4e00}'..='\u{9fff}').contains(c);
+    chars.windows(2).filter(|pair| pair.iter().all(chinese)).map(|pair| pair.iter().collect()).collect()
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ mod tests {
     use prost::Message;
     use prost_types::{FileDescriptorProto, FileDescriptorSet, field_descriptor_proto::Type};
 
-    fn file() -> FileDescriptorProto {
+    fn files() -> Vec<FileDescriptorProto> {
         let set = FileDescriptorSet::decode(super::FILE_DESCRIPTOR_SET).expect("descriptors");
-        set.file.into_iter().find(|file| file.package() == "paidan.v1").expect("our file")
+        let ours: Vec<_> = set.file.into_iter().filter(|file| file.package() == "paidan.v1").collect();
+        assert_eq!(ours.len(), 2, "routing and rulings");
+        ours
     }
 
     /// Path of a descriptor in its file, as protobuf's source info writes it, and its name.
@@ -46,9 +48,14 @@ mod tests {
 
     #[test]
     fn everything_has_a_comment_and_every_field_says_who_sets_it() {
-        let file = file();
+        for file in files() {
+            check_comments(&file);
+        }
+    }
+
+    fn check_comments(file: &FileDescriptorProto) {
         let locations = &file.source_code_info.as_ref().expect("source info").location;
-        for (path, name) in everything(&file) {
+        for (path, name) in everything(file) {
             let location = locations.iter().find(|location| location.path == path);
             let comment = location.map_or("", |location| location.leading_comments()).trim();
             assert!(!comment.is_empty(), "{name} has no comment");
@@ -61,7 +68,12 @@ mod tests {
 
     #[test]
     fn names_are_as_the_design_guide_has_them() {
-        let file = file();
+        for file in files() {
+            check_names(&file);
+        }
+    }
+
+    fn check_names(file: &FileDescriptorProto) {
         for one in &file.enum_type {
             let prefix: String = one
                 .name()

@@ -1,0 +1,339 @@
+//! The audit trail (责任追溯): who did what to which order or ruling, when, on which versions. Each entry holds the hash of the one
+//! before it and is hashed itself, so that nobody can change, remove, add or reorder one unnoticed. No text of an appeal and no
+//! phone number is ever in it.
+//!
+//! What the chain alone cannot show is that its whole end was rewritten by somebody who can write the database: for that, note
+//! the hash that `paidan audit verify` prints outside of it now and then.
+
+use chrono::{SecondsFormat, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::{Store, StoreError, StoredRuling};
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The service answered.
+    Answered,
+    /// A dispatcher sent the order out.
+    Dispatched,
+    /// A ruling was recorded.
+    RulingRecorded,
+    /// A ruling was changed.
+    RulingChanged,
+    /// A ruling was replaced by another.
+    RulingSuperseded,
+    /// A ruling was taken back.
+    RulingWithdrawn,
+    /// Entries could not be written for a while; the detail says how many.
+    Missed,
+}
+
+impl Action {
+    /// As it stands in the trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Dispatched => "dispatched",
+            Self::RulingRecorded => "ruling_recorded",
+            Self::RulingChanged => "ruling_changed",
+            Self::RulingSuperseded => "ruling_superseded",
+            Self::RulingWithdrawn => "ruling_withdrawn",
+            Self::Missed => "missed",
+        }
+    }
+}
+
+/// What is to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEntry {
+    /// RFC 3339, when it happened.
+    pub time: String,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: Action,
+    /// Which order; may be empty.
+    pub order_id: String,
+    /// Which ruling; may be empty.
+    pub ruling: String,
+    /// Versions of model, catalogue and rulings, as JSON.
+    pub versions: String,
+    /// Whatever else, as JSON; no text of an appeal.
+    pub detail: String,
+}
+
+impl NewEntry {
+    /// An entry of now.
+    pub fn now(action: Action, actor: &str) -> Self {
+        let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let [order_id, ruling, versions] = [const { String::new() }; 3];
+        Self { time, actor: actor.to_owned(), action, order_id, ruling, versions, detail: "{}".to_owned() }
+    }
+
+    pub(super) fn of_ruling(action: Action, actor: &str, stored: &StoredRuling, detail: &serde_json::Value) -> Self {
+        // An entry can be looked up by one order; the others are in the detail.
+        let order_id = stored.ruling.orders.first().cloned().unwrap_or_default();
+        let versions = serde_json::json!({ "revision": stored.revision }).to_string();
+        let ruling = stored.ruling.id.clone();
+        Self { order_id, ruling, versions, detail: detail.to_string(), ..Self::now(action, actor) }
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    /// From 1, without gaps.
+    pub number: i64,
+    /// RFC 3339.
+    pub time: String,
+    /// Who.
+    pub actor: String,
+    /// [`Action::name`].
+    pub action: String,
+    /// Which order.
+    pub order_id: String,
+    /// Which ruling.
+    pub ruling: String,
+    /// JSON.
+    pub versions: String,
+    /// JSON.
+    pub detail: String,
+    /// Of the entry before; empty for the first.
+    pub previous_hash: String,
+    /// SHA-256 of everything above, in hex.
+    pub hash: String,
+}
+
+impl AuditEntry {
+    /// SHA-256 over all other fields, each with its length before it, so that nothing can move from one field to the next.
+    pub fn computed_hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        let number = self.number.to_string();
+        let fields = [
+            &number,
+            &self.time,
+            &self.actor,
+            &self.action,
+            &self.order_id,
+            &self.ruling,
+            &self.versions,
+            &self.detail,
+            &self.previous_hash,
+        ];
+        for field in fields {
+            hasher.update((field.len() as u64).to_le_bytes());
+            hasher.update(field.as_bytes());
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The end of the trail, as it was noted apart from the entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditHead {
+    /// Number of the last entry; 0 if there is none.
+    pub number: i64,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// What is wrong with a trail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditFault {
+    /// The entry does not hash to what it says.
+    #[error("entry {number} was changed: its hash does not fit its content")]
+    Changed {
+        /// Which.
+        number: i64,
+    },
+    /// Numbers are left out.
+    #[error("{} missing before entry {number}", entries(*.expected, *.number - 1))]
+    Missing {
+        /// The first that is missing.
+        expected: i64,
+        /// The next that is there.
+        number: i64,
+    },
+    /// The entry does not follow the one before it.
+    #[error("entry {number} does not follow entry {}: one of the two was replaced or moved", number - 1)]
+    Unlinked {
+        /// Which.
+        number: i64,
+    },
+    /// The trail ends before, or otherwise than, it should.
+    #[error("the trail ends at entry {last}, but entry {head} was written: {}", if last < head { "the end is missing" } else { "the end was replaced" })]
+    End {
+        /// The last that is there.
+        last: i64,
+        /// The last that was written.
+        head: i64,
+    },
+}
+
+fn entries(from: i64, to: i64) -> String {
+    if from == to { format!("entry {from} is") } else { format!("entries {from} to {to} are") }
+}
+
+/// Checks a trail entry by entry; keeps nothing but the last.
+#[derive(Debug, Default)]
+pub struct ChainCheck {
+    last: AuditHead,
+}
+
+impl ChainCheck {
+    /// The next entry; tells what is wrong with it.
+    pub fn entry(&mut self, entry: &AuditEntry) -> Vec<AuditFault> {
+        let mut faults = Vec::new();
+        let number = entry.number;
+        if entry.computed_hash() != entry.hash {
+            faults.push(AuditFault::Changed { number });
+        }
+        if number != self.last.number + 1 {
+            faults.push(AuditFault::Missing { expected: self.last.number + 1, number });
+        } else if entry.previous_hash != self.last.hash {
+            faults.push(AuditFault::Unlinked { number });
+        }
+        self.last = AuditHead { number, hash: entry.hash.clone() };
+        faults
+    }
+
+    /// The end; gives the head that was reached.
+    pub fn end(self, head: &AuditHead) -> (AuditHead, Option<AuditFault>) {
+        let fault = (self.last != *head).then_some(AuditFault::End { last: self.last.number, head: head.number });
+        (self.last, fault)
+    }
+}
+
+/// Checks a whole trail at once.
+pub fn verify_chain(entries: &[AuditEntry], head: &AuditHead) -> Vec<AuditFault> {
+    let mut check = ChainCheck::default();
+    let mut faults: Vec<AuditFault> = entries.iter().flat_map(|entry| check.entry(entry)).collect();
+    faults.extend(check.end(head).1);
+    faults
+}
+
+/// Writes entries behind the last one. The head's row is the turn of all writers, so it is taken last in a transaction.
+pub(super) async fn append(transaction: &mut Transaction<'static, Any>, new: &[NewEntry]) -> Result<(), StoreError> {
+    let count = new.len() as i64;
+    let row = sqlx::query("UPDATE audit_head SET number = number + $1 RETURNING number, hash")
+        .bind(count)
+        .fetch_one(&mut **transaction)
+        .await?;
+    let (last, mut previous_hash): (i64, String) = (row.try_get("number")?, row.try_get("hash")?);
+    for (number, new) in (last - count + 1..).zip(new) {
+        let NewEntry { time, actor, action, order_id, ruling, versions, detail } = new.clone();
+        let action = action.name().to_owned();
+        let hash = String::new();
+        let mut entry =
+            AuditEntry { number, time, actor, action, order_id, ruling, versions, detail, previous_hash, hash };
+        entry.hash = entry.computed_hash();
+        sqlx::query(
+            "INSERT INTO audit_entries (number, time, actor, action, order_id, ruling, versions, detail, previous_hash, hash) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(entry.number)
+        .bind(&entry.time)
+        .bind(&entry.actor)
+        .bind(&entry.action)
+        .bind(&entry.order_id)
+        .bind(&entry.ruling)
+        .bind(&entry.versions)
+        .bind(&entry.detail)
+        .bind(&entry.previous_hash)
+        .bind(&entry.hash)
+        .execute(&mut **transaction)
+        .await?;
+        previous_hash = entry.hash;
+    }
+    sqlx::query("UPDATE audit_head SET hash = $1").bind(&previous_hash).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Writes entries in one transaction.
+    pub async fn append_audit(&self, entries: &[NewEntry]) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        append(&mut transaction, entries).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The end of the trail as it was noted.
+    pub async fn audit_head(&self) -> Result<AuditHead, StoreError> {
+        let row = sqlx::query("SELECT number, hash FROM audit_head").fetch_one(&self.pool).await?;
+        Ok(AuditHead { number: row.try_get("number")?, hash: row.try_get("hash")? })
+    }
+
+    /// At most `most` entries after a number, in order.
+    pub async fn audit_after(&self, number: i64, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM audit_entries WHERE number > $1 ORDER BY number LIMIT $2")
+            .bind(number)
+            .bind(most as i64)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(entry).collect()
+    }
+
+    /// Everything about an order, and about the rulings that name it, in order; at most a thousand entries.
+    pub async fn audit_of_order(&self, order_id: &str) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM audit_entries WHERE order_id = $1 OR ruling IN \
+             (SELECT ruling FROM ruling_names WHERE kind = 'order' AND name = $1) ORDER BY number LIMIT 1000",
+        )
+        .bind(order_id)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(entry).collect()
+    }
+
+    /// Walks the whole trail and tells every fault, at most `most` of them; gives the end that was reached. `progress` hears how
+    /// many entries were read.
+    pub async fn verify_audit(
+        &self,
+        most: usize,
+        mut progress: impl FnMut(i64, i64),
+    ) -> Result<(AuditHead, Vec<AuditFault>), StoreError> {
+        // Read first: what is written meanwhile is not missed at the end.
+        let head = self.audit_head().await?;
+        let (mut check, mut faults, mut last) = (ChainCheck::default(), Vec::new(), 0);
+        loop {
+            let entries = self.audit_after(last, 1_000).await?;
+            let fresh = entries.iter().filter(|entry| entry.number <= head.number);
+            faults.extend(fresh.flat_map(|entry| check.entry(entry)));
+            last = entries.last().map_or(last, |entry| entry.number);
+            progress(last.min(head.number), head.number);
+            if entries.is_empty() || last >= head.number || faults.len() >= most {
+                break;
+            }
+        }
+        if faults.len() >= most {
+            faults.truncate(most);
+            return Ok((head, faults));
+        }
+        let (reached, fault) = check.end(&head);
+        faults.extend(fault);
+        Ok((reached, faults))
+    }
+}
+
+fn entry(row: &AnyRow) -> Result<AuditEntry, StoreError> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    Ok(AuditEntry {
+        number: row.try_get("number")?,
+        time: text("time")?,
+        actor: text("actor")?,
+        action: text("action")?,
+        order_id: text("order_id")?,
+        ruling: text("ruling")?,
+        versions: text("versions")?,
+        detail: text("detail")?,
+        previous_hash: text("previous_hash")?,
+        hash: text("hash")?,
+    })
+}

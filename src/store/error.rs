@@ -1,0 +1,70 @@
+//! What can go wrong with the database, told so that a caller knows whether to try again.
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not a URL that it knows.
+    #[error("not a database; write sqlite:PATH or postgres://USER@HOST/NAME")]
+    Url,
+    /// It cannot be opened.
+    #[error("the database cannot be opened: {0}")]
+    Open(#[source] sqlx::Error),
+    /// Its tables cannot be brought up to date.
+    #[error("the database's tables cannot be brought up to date: {0}")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// There is no room left to write.
+    #[error("the database has no room left; nothing was recorded")]
+    Full,
+    /// It does not answer, or refuses to write.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// There is no such ruling.
+    #[error("there is no ruling {id:?}")]
+    NotFound {
+        /// Its id.
+        id: String,
+    },
+    /// There is a ruling of this id that says something else.
+    #[error("there is a ruling {id:?} already, and it says something else; send its etag to change it")]
+    Exists {
+        /// Its id.
+        id: String,
+    },
+    /// Somebody else changed it first.
+    #[error("ruling {id:?} was changed in the meantime; read it again")]
+    Conflict {
+        /// Its id.
+        id: String,
+    },
+    /// It is not in a state in which this can be done.
+    #[error("ruling {id:?} is {status}, so it cannot be {asked}")]
+    State {
+        /// Its id.
+        id: String,
+        /// What it is.
+        status: &'static str,
+        /// What it should become.
+        asked: &'static str,
+    },
+    /// A page token that was not given out for this question.
+    #[error("the page token is not one that was given out")]
+    PageToken,
+    /// A row does not hold what it should.
+    #[error("the database's ruling {id:?} cannot be read: {reason}")]
+    Damaged {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let full = error.as_database_error().is_some_and(|error| {
+            // SQLITE_FULL; disk_full of PostgreSQL.
+            error.code().is_some_and(|code| code == "13" || code == "53100")
+        });
+        if full { Self::Full } else { Self::Unavailable(error) }
+    }
+}

@@ -1,0 +1,177 @@
+//! The columns of a table of rulings: a header in Chinese or by the field's own name, and how a cell is read and written.
+//!
+//! A cell of several entries has one a line, or separates them by `；`; entries of texts (examples, basis, positions) only by
+//! lines. An entry of 依据 is `法律|文号名称|第十四条|引文|2020-01-01`, one of 各方意见 `城管|意见|against`; parts at the end may be left out.
+
+use super::ExchangeError;
+use crate::rulings::{BasisDraft, PositionDraft, RulingDraft};
+use crate::text::nearest;
+
+/// Name of the field and header in Chinese, in the order in which they are written.
+pub(super) const COLUMNS: [(&str, &str); 21] = [
+    ("id", "编号"),
+    ("scope", "类型"),
+    ("status", "状态"),
+    ("matter", "事项"),
+    ("description", "说明"),
+    ("lead", "主办单位"),
+    ("supporting", "协办单位"),
+    ("last_resort", "兜底单位"),
+    ("excluded", "排除单位"),
+    ("districts", "适用区"),
+    ("body", "认定机构"),
+    ("decided_on", "认定日期"),
+    ("effective_from", "生效日期"),
+    ("effective_to", "失效日期"),
+    ("basis", "依据"),
+    ("positions", "各方意见"),
+    ("orders", "工单号"),
+    ("examples", "示例诉求"),
+    ("required_words", "必含词"),
+    ("forbidden_words", "排除词"),
+    ("supersedes", "替代"),
+];
+
+/// Chinese for what files hold in English, by field.
+const VALUES: [(&str, &str, &str); 9] = [
+    ("scope", "case", "个案"),
+    ("scope", "standing", "类案"),
+    ("status", "draft", "草稿"),
+    ("status", "in_force", "有效"),
+    ("status", "superseded", "已替代"),
+    ("status", "withdrawn", "已撤回"),
+    ("vote", "for", "赞成"),
+    ("vote", "against", "反对"),
+    ("vote", "abstained", "弃权"),
+];
+
+/// Which field each column of a file is.
+pub(super) fn header(cells: &[String]) -> Result<Vec<Option<&'static str>>, ExchangeError> {
+    let mut fields = Vec::with_capacity(cells.len());
+    for (i, cell) in cells.iter().enumerate() {
+        let name = cell.trim();
+        let found = COLUMNS.iter().find(|(field, zh)| *field == name || *zh == name).map(|(field, _)| *field);
+        if found.is_none() && !name.is_empty() {
+            let names = COLUMNS.iter().flat_map(|(field, zh)| [*field, *zh]);
+            let near = nearest(name, names).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+            return Err(ExchangeError::Header(format!("column {}: {name:?} is not known{near}", i + 1)));
+        }
+        if found.is_some() && fields.contains(&found) {
+            return Err(ExchangeError::Header(format!("column {}: {name:?} is there twice", i + 1)));
+        }
+        fields.push(found);
+    }
+    for (needed, zh) in [("matter", "事项"), ("lead", "主办单位"), ("scope", "类型")] {
+        if !fields.contains(&Some(needed)) {
+            return Err(ExchangeError::Header(format!("there is no column {needed} ({zh}), which every ruling needs")));
+        }
+    }
+    Ok(fields)
+}
+
+/// Reads a row. What its cells say is checked later, with everything else.
+pub(super) fn draft(fields: &[Option<&'static str>], cells: &[String]) -> RulingDraft {
+    let mut draft = RulingDraft::default();
+    for (field, cell) in fields.iter().zip(cells) {
+        let cell = cell.trim();
+        let value = || english(field.unwrap_or_default(), cell);
+        match field.unwrap_or_default() {
+            "id" => draft.id = value(),
+            "scope" => draft.scope = value(),
+            "status" => draft.status = value(),
+            "matter" => draft.matter = value(),
+            "description" => draft.description = value(),
+            "lead" => draft.lead = value(),
+            "supporting" => draft.supporting = names(cell),
+            "last_resort" => draft.last_resort = value(),
+            "excluded" => draft.excluded = names(cell),
+            "districts" => draft.districts = names(cell),
+            "body" => draft.body = value(),
+            "decided_on" => draft.decided_on = value(),
+            "effective_from" => draft.effective_from = value(),
+            "effective_to" => draft.effective_to = value(),
+            "basis" => draft.basis = lines(cell).map(basis).collect(),
+            "positions" => draft.positions = lines(cell).map(position).collect(),
+            "orders" => draft.orders = names(cell),
+            "examples" => draft.examples = lines(cell).map(str::to_owned).collect(),
+            "required_words" => draft.required_words = names(cell),
+            "forbidden_words" => draft.forbidden_words = names(cell),
+            "supersedes" => draft.supersedes = value(),
+            _ => {}
+        }
+    }
+    draft
+}
+
+/// Writes a row, in the order of [`COLUMNS`].
+pub(super) fn cells(draft: &RulingDraft) -> Vec<String> {
+    let one_line = |text: &String| text.replace(['\n', '\r'], " ");
+    let of_basis = |one: &BasisDraft| parts(&[&one.level, &one.document, &one.article, &one.quote, &one.valid_from]);
+    let of_position =
+        |one: &PositionDraft| parts(&[&one.department, &one.statement, &chinese("vote", &one.vote)]);
+    let joined = |entries: Vec<String>| entries.join("\n");
+    let cell = |field: &str| match field {
+        "id" => draft.id.clone(),
+        "scope" => chinese("scope", &draft.scope),
+        "status" => chinese("status", &draft.status),
+        "matter" => draft.matter.clone(),
+        "description" => draft.description.clone(),
+        "lead" => draft.lead.clone(),
+        "supporting" => draft.supporting.join("；"),
+        "last_resort" => draft.last_resort.clone(),
+        "excluded" => draft.excluded.join("；"),
+        "districts" => draft.districts.join("；"),
+        "body" => crate::rulings::Body::ALL
+            .iter()
+            .find(|(_, id, _)| *id == draft.body)
+            .map_or_else(|| draft.body.clone(), |(.., zh)| (*zh).to_owned()),
+        "decided_on" => draft.decided_on.clone(),
+        "effective_from" => draft.effective_from.clone(),
+        "effective_to" => draft.effective_to.clone(),
+        "basis" => joined(draft.basis.iter().map(of_basis).collect()),
+        "positions" => joined(draft.positions.iter().map(of_position).collect()),
+        "orders" => draft.orders.join("；"),
+        "examples" => joined(draft.examples.iter().map(one_line).collect()),
+        "required_words" => draft.required_words.join("；"),
+        "forbidden_words" => draft.forbidden_words.join("；"),
+        "supersedes" => draft.supersedes.clone(),
+        _ => String::new(),
+    };
+    COLUMNS.iter().map(|(field, _)| cell(field)).collect()
+}
+
+fn english(field: &str, cell: &str) -> String {
+    let known = VALUES.iter().find(|(of, _, zh)| *of == field && *zh == cell);
+    known.map_or_else(|| cell.to_owned(), |(_, value, _)| (*value).to_owned())
+}
+
+fn chinese(field: &str, value: &str) -> String {
+    let known = VALUES.iter().find(|(of, english, _)| *of == field && *english == value);
+    known.map_or_else(|| value.to_owned(), |(.., zh)| (*zh).to_owned())
+}
+
+fn lines(cell: &str) -> impl Iterator<Item = &str> {
+    cell.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn names(cell: &str) -> Vec<String> {
+    cell.split(['\n', '；', ';']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn basis(entry: &str) -> BasisDraft {
+    let mut parts = entry.split(['|', '｜']).map(|part| part.trim().to_owned());
+    let mut next = || parts.next().unwrap_or_default();
+    BasisDraft { level: next(), document: next(), article: next(), quote: next(), valid_from: next() }
+}
+
+fn position(entry: &str) -> PositionDraft {
+    let mut parts = entry.split(['|', '｜']).map(|part| part.trim().to_owned());
+    let mut next = || parts.next().unwrap_or_default();
+    PositionDraft { department: next(), statement: next(), vote: english("vote", &next()) }
+}
+
+/// Parts of an entry; a bar or a line break within one would make two of it.
+fn parts(parts: &[&str]) -> String {
+    let clean: Vec<String> = parts.iter().map(|part| part.replace(['|', '\n', '\r'], " ")).collect();
+    clean.join("|").trim_end_matches('|').to_owned()
+}

@@ -1,0 +1,90 @@
+//! What changed since: how every replica, the one that wrote included, learns of rulings; and the embeddings that were computed
+//! of them, so that a restart does not compute them again.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::rulings::{StoredRuling, stored};
+use super::{Store, StoreError};
+
+/// A ruling as its last change left it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its number; a greater one came later.
+    pub number: i64,
+    /// The ruling.
+    pub stored: StoredRuling,
+    /// Its texts' embeddings by the model that was asked for, one after the other; empty if there are none yet.
+    pub embeddings: Vec<f32>,
+}
+
+/// Embeddings to be kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// Id of the ruling.
+    pub ruling: String,
+    /// The revision whose texts they are of.
+    pub revision: i64,
+    /// One after the other.
+    pub vectors: Vec<f32>,
+}
+
+impl Store {
+    /// The number of the last change. Cheap.
+    pub async fn last_change(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT number FROM last_change").fetch_one(&self.pool).await?)
+    }
+
+    /// At most `most` rulings that changed after `number`, in order; `counting_only` leaves out those that do not count, for
+    /// somebody who knows of none yet.
+    pub async fn changes_after(
+        &self,
+        number: i64,
+        most: usize,
+        model_version: &str,
+        counting_only: bool,
+    ) -> Result<Vec<Change>, StoreError> {
+        let counting = if counting_only { "AND r.status = 'in_force'" } else { "" };
+        let statement = format!(
+            "SELECT r.id AS id, r.revision AS revision, r.create_time AS create_time, r.update_time AS update_time, \
+             r.document AS document, r.change AS change, e.vectors AS vectors FROM rulings r LEFT JOIN ruling_embeddings e \
+             ON e.ruling = r.id AND e.revision = r.revision AND e.model_version = $2 \
+             WHERE r.change > $1 {counting} ORDER BY r.change LIMIT {most}"
+        );
+        let rows =
+            sqlx::query(AssertSqlSafe(statement)).bind(number).bind(model_version).fetch_all(&self.pool).await?;
+        let change = |row: &AnyRow| {
+            let vectors: Option<Vec<u8>> = row.try_get("vectors")?;
+            Ok(Change {
+                number: row.try_get("change")?,
+                stored: stored(row)?,
+                embeddings: floats(&vectors.unwrap_or_default()),
+            })
+        };
+        rows.iter().map(change).collect()
+    }
+
+    /// Keeps embeddings by a model. They can be computed again, so a loss is no harm.
+    pub async fn keep_embeddings(&self, model_version: &str, embedded: &[Embedded]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for Embedded { ruling, revision, vectors } in embedded {
+            let bytes: Vec<u8> = vectors.iter().flat_map(|value| value.to_le_bytes()).collect();
+            sqlx::query(
+                "INSERT INTO ruling_embeddings (ruling, model_version, revision, vectors) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (ruling, model_version) DO UPDATE SET revision = excluded.revision, vectors = excluded.vectors",
+            )
+            .bind(ruling)
+            .bind(model_version)
+            .bind(revision)
+            .bind(bytes)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
+}

@@ -1,0 +1,125 @@
+//! What must not be lost: rulings, and the trail of who did what. In SQLite, one file beside the service, or in PostgreSQL for
+//! many replicas, by URL; the same statements on both.
+//!
+//! - `rulings` records, changes, lists and searches them; `feed` tells replicas what changed; `filter` reads AIP-160 filters;
+//! - `audit` writes and verifies the trail;
+//! - `exchange` reads and writes files of rulings: jsonl, csv, xlsx.
+//!
+//! A write is acknowledged when the database has it on disk, never before. Every write that depends on what was read says so by
+//! its etag, so that two writers do not lose each other's change.
+
+mod audit;
+mod error;
+pub mod exchange;
+mod feed;
+mod filter;
+mod rulings;
+mod search;
+
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Transaction};
+
+pub use audit::{Action, AuditEntry, AuditFault, AuditHead, NewEntry, verify_chain};
+pub use error::StoreError;
+pub use feed::{Change, Embedded};
+pub use filter::Filter;
+pub use rulings::{Page, StoredRuling};
+pub use search::Found;
+
+/// How long a caller waits for a connection, and SQLite for another process that is writing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most connections. SQLite has one writer at a time; readers do not wait for it.
+const CONNECTIONS: u32 = 8;
+
+static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/postgres");
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+impl Store {
+    /// Opens a database by its URL, `sqlite:PATH` or `postgres://USER@HOST/NAME`, and brings its tables up to date. A SQLite file
+    /// that does not exist is created. Nothing of the URL but its kind is ever told: it may hold a password.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::connect(url, None).await
+    }
+
+    /// The same where SQLite's file may have at most so many pages, as on a disk that is full then. For tests.
+    #[doc(hidden)]
+    pub async fn open_limited(url: &str, pages: u32) -> Result<Self, StoreError> {
+        Self::connect(url, Some(pages)).await
+    }
+
+    async fn connect(url: &str, pages: Option<u32>) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let (kind, url) = Self::kind_of(url)?;
+        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+        let pool = options
+            .after_connect(move |connection, _| Box::pin(async move { prepare(connection, pages).await }))
+            .connect(&url)
+            .await
+            .map_err(StoreError::Open)?;
+        let migrator = if kind == Kind::Sqlite { &SQLITE } else { &POSTGRES };
+        migrator.run(&pool).await.map_err(StoreError::Migrate)?;
+        Ok(Self { pool, kind })
+    }
+
+    /// Whether a URL is one that [`Self::open`] takes.
+    pub fn check_url(url: &str) -> Result<(), StoreError> {
+        Self::kind_of(url).map(drop)
+    }
+
+    fn kind_of(url: &str) -> Result<(Kind, String), StoreError> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok((Kind::Postgres, url.to_owned()));
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.trim_start_matches('/').is_empty() => {
+                let mode = if path.contains('?') { "" } else { "?mode=rwc" };
+                Ok((Kind::Sqlite, format!("sqlite:{path}{mode}")))
+            }
+            _ => Err(StoreError::Url),
+        }
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// A transaction that is going to write. In SQLite it takes its turn at once: one that begins by reading could be refused in
+    /// the middle.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let begin = match self.kind {
+            Kind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            Kind::Postgres => self.pool.begin().await,
+        };
+        Ok(begin?)
+    }
+}
+
+/// SQLite's settings are a connection's own.
+async fn prepare(connection: &mut AnyConnection, pages: Option<u32>) -> sqlx::Result<()> {
+    if connection.backend_name() == "SQLite" {
+        // FULL: an acknowledged write is on disk even if the power fails.
+        let settings = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+        connection.execute(settings).await?;
+        if let Some(pages) = pages {
+            connection.execute(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! Rulings in the database: recorded, changed, read, listed.
+
+use chrono::{SecondsFormat, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use super::audit::{self, Action, NewEntry};
+use super::filter::Filter;
+use super::{Store, StoreError};
+use crate::rulings::{Body, Ruling, RulingDraft, Scope, Status, searchable_words};
+
+/// A ruling with what the store knows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRuling {
+    /// The record.
+    pub ruling: Ruling,
+    /// Counted from 1; the etag is made of it.
+    pub revision: i64,
+    /// RFC 3339.
+    pub create_time: String,
+    /// RFC 3339.
+    pub update_time: String,
+}
+
+impl StoredRuling {
+    /// Whoever changes the ruling sends it, to say what he saw.
+    pub fn etag(&self) -> String {
+        format!("r{}", self.revision)
+    }
+}
+
+/// Part of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// By id.
+    pub rulings: Vec<StoredRuling>,
+    /// Where the next one begins; empty at the end.
+    pub next_page_token: String,
+}
+
+const COLUMNS: &str = "id, revision, create_time, update_time, document";
+
+impl Store {
+    /// Records a ruling. Without an id it gets one made of its content, so that the same one sent twice is recorded once. If there
+    /// is one of this id: the same content is the same ruling, and answered as such; other content needs the `etag` of the one it
+    /// replaces, and a ruling that it supersedes becomes superseded, all in one step.
+    pub async fn record(&self, ruling: Ruling, etag: Option<&str>, actor: &str) -> Result<StoredRuling, StoreError> {
+        let mut transaction = self.begin().await?;
+        let stored = record_within(&mut transaction, ruling, etag, actor).await?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    /// Records many, each as [`Self::record`] without an etag, in one transaction; gives the outcome of each. A conflict concerns
+    /// its own ruling only; any other error undoes all.
+    pub async fn record_all(
+        &self,
+        rulings: Vec<Ruling>,
+        actor: &str,
+    ) -> Result<Vec<Result<StoredRuling, StoreError>>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let mut outcomes = Vec::with_capacity(rulings.len());
+        for ruling in rulings {
+            match record_within(&mut transaction, ruling, None, actor).await {
+                Err(error @ (StoreError::Full | StoreError::Unavailable(_))) => return Err(error),
+                outcome => outcomes.push(outcome),
+            }
+        }
+        transaction.commit().await?;
+        Ok(outcomes)
+    }
+
+    /// Takes a ruling back.
+    pub async fn withdraw(&self, id: &str, etag: &str, reason: &str, actor: &str) -> Result<StoredRuling, StoreError> {
+        let mut transaction = self.begin().await?;
+        let mut stored = get_within(&mut transaction, id).await?;
+        expect_etag(&stored, etag)?;
+        if matches!(stored.ruling.status, Status::Withdrawn | Status::Superseded) {
+            let status = status_name(stored.ruling.status);
+            return Err(StoreError::State { id: id.to_owned(), status, asked: "withdrawn" });
+        }
+        stored.ruling.status = Status::Withdrawn;
+        write(&mut transaction, &mut stored).await?;
+        let entry = NewEntry::of_ruling(Action::RulingWithdrawn, actor, &stored, &serde_json::json!({ "reason": reason }));
+        audit::append(&mut transaction, &[entry]).await?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    /// Records `successor` in the place of the ruling `id`.
+    pub async fn supersede(&self, id: &str, etag: &str, successor: Ruling, actor: &str) -> Result<StoredRuling, StoreError> {
+        let mut transaction = self.begin().await?;
+        expect_etag(&get_within(&mut transaction, id).await?, etag)?;
+        let successor = Ruling { supersedes: Some(id.to_owned()), ..successor };
+        let stored = record_within(&mut transaction, successor, None, actor).await?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    /// One ruling.
+    pub async fn get(&self, id: &str) -> Result<StoredRuling, StoreError> {
+        let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id = $1");
+        let row = sqlx::query(AssertSqlSafe(statement)).bind(id).fetch_optional(&self.pool).await?;
+        row.as_ref().map(stored).transpose()?.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })
+    }
+
+    /// Rulings by id, `size` at a time.
+    pub async fn list(&self, filter: &Filter, size: usize, page_token: &str) -> Result<Page, StoreError> {
+        let (condition, mut values) = filter.sql(1);
+        values.insert(0, after(page_token)?);
+        let statement =
+            format!("SELECT {COLUMNS} FROM rulings WHERE id > $1 AND ({condition}) ORDER BY id LIMIT {}", size + 1);
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for value in &values {
+            query = query.bind(value);
+        }
+        let rows = query.fetch_all(&self.pool).await?;
+        let mut rulings = rows.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+        let more = rulings.len() > size;
+        rulings.truncate(size);
+        let last = rulings.last().filter(|_| more);
+        Ok(Page { next_page_token: last.map(|last| format!("after:{}", last.ruling.id)).unwrap_or_default(), rulings })
+    }
+}
+
+/// The id that a page begins after.
+fn after(page_token: &str) -> Result<String, StoreError> {
+    match page_token {
+        "" => Ok(String::new()),
+        token => token.strip_prefix("after:").map(str::to_owned).ok_or(StoreError::PageToken),
+    }
+}
+
+async fn record_within(
+    transaction: &mut Transaction<'static, Any>,
+    mut ruling: Ruling,
+    etag: Option<&str>,
+    actor: &str,
+) -> Result<StoredRuling, StoreError> {
+    if ruling.id.is_empty() {
+        ruling.id = content_id(&ruling);
+    }
+    let before = match get_within(transaction, &ruling.id).await {
+        Ok(before) => Some(before),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let action = if before.is_some() { Action::RulingChanged } else { Action::RulingRecorded };
+    let mut stored = match (before, etag) {
+        (None, None) => StoredRuling { ruling, revision: 0, create_time: String::new(), update_time: String::new() },
+        (None, Some(_)) => return Err(StoreError::NotFound { id: ruling.id }),
+        // Sent again by somebody who did not hear the answer, or a file imported twice.
+        (Some(before), None) if before.ruling == ruling => return Ok(before),
+        (Some(_), None) => return Err(StoreError::Exists { id: ruling.id }),
+        (Some(before), Some(etag)) => {
+            expect_etag(&before, etag)?;
+            StoredRuling { ruling, ..before }
+        }
+    };
+    if let Some(former) = stored.ruling.supersedes.clone().filter(|_| stored.ruling.status == Status::InForce) {
+        supersede_within(transaction, &former, &stored.ruling.id, actor).await?;
+    }
+    write(transaction, &mut stored).await?;
+    let detail = serde_json::json!({
+        "scope": scope_name(stored.ruling.scope), "status": status_name(stored.ruling.status), "lead": stored.ruling.lead,
+        "supersedes": stored.ruling.supersedes, "orders": stored.ruling.orders,
+    });
+    audit::append(transaction, &[NewEntry::of_ruling(action, actor, &stored, &detail)]).await?;
+    Ok(stored)
+}
+
+/// The former ruling no longer counts. One that is superseded by the same successor already stays as it is.
+async fn supersede_within(
+    transaction: &mut Transaction<'static, Any>,
+    former: &str,
+    successor: &str,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let mut former = get_within(transaction, former).await?;
+    match former.ruling.status {
+        Status::Superseded => return Ok(()),
+        Status::Withdrawn => {
+            let id = former.ruling.id;
+            return Err(StoreError::State { id, status: status_name(Status::Withdrawn), asked: "superseded" });
+        }
+        Status::Draft | Status::InForce => former.ruling.status = Status::Superseded,
+    }
+    write(transaction, &mut former).await?;
+    let detail = serde_json::json!({ "successor": successor });
+    audit::append(transaction, &[NewEntry::of_ruling(Action::RulingSuperseded, actor, &former, &detail)]).await
+}
+
+fn expect_etag(stored: &StoredRuling, etag: &str) -> Result<(), StoreError> {
+    if stored.etag() == etag { Ok(()) } else { Err(StoreError::Conflict { id: stored.ruling.id.clone() }) }
+}
+
+async fn get_within(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<StoredRuling, StoreError> {
+    let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id = $1");
+    let row = sqlx::query(AssertSqlSafe(statement)).bind(id).fetch_optional(&mut **transaction).await?;
+    row.as_ref().map(stored).transpose()?.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })
+}
+
+/// Writes the next revision of a ruling with everything that it is found by.
+async fn write(transaction: &mut Transaction<'static, Any>, stored: &mut StoredRuling) -> Result<(), StoreError> {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    if stored.revision == 0 {
+        stored.create_time = now.clone();
+    }
+    stored.update_time = now;
+    stored.revision += 1;
+    // The row is the turn: who changed it last and has not committed yet is waited for, so that numbers are committed in order.
+    let change: i64 = sqlx::query_scalar("UPDATE last_change SET number = number + 1 RETURNING number")
+        .fetch_one(&mut **transaction)
+        .await?;
+    let ruling = &stored.ruling;
+    let draft = RulingDraft::from(ruling);
+    let document = serde_json::to_string(&draft)
+        .map_err(|error| StoreError::Damaged { id: ruling.id.clone(), reason: error.to_string() })?;
+    let statement = if stored.revision == 1 {
+        "INSERT INTO rulings (revision, change, scope, status, body, matter, lead_department, decided_on, effective_from, \
+         effective_to, create_time, update_time, document, id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+    } else {
+        "UPDATE rulings SET revision = $1, change = $2, scope = $3, status = $4, body = $5, matter = $6, lead_department = $7, \
+         decided_on = $8, effective_from = $9, effective_to = $10, create_time = $11, update_time = $12, document = $13 \
+         WHERE id = $14 AND revision = $1 - 1"
+    };
+    let written = sqlx::query(statement)
+        .bind(stored.revision)
+        .bind(change)
+        .bind(scope_name(ruling.scope))
+        .bind(status_name(ruling.status))
+        .bind(body_rank(ruling.body))
+        .bind(&ruling.matter)
+        .bind(&ruling.lead)
+        .bind(&draft.decided_on)
+        .bind(&draft.effective_from)
+        .bind(&draft.effective_to)
+        .bind(&stored.create_time)
+        .bind(&stored.update_time)
+        .bind(&document)
+        .bind(&ruling.id)
+        .execute(&mut **transaction)
+        .await
+        .map_err(|error| match error.as_database_error() {
+            // Two writers made the same ruling at once: in PostgreSQL neither saw the other's.
+            Some(taken) if taken.is_unique_violation() => StoreError::Conflict { id: ruling.id.clone() },
+            _ => error.into(),
+        })?;
+    if written.rows_affected() != 1 {
+        return Err(StoreError::Conflict { id: ruling.id.clone() });
+    }
+    index(transaction, ruling).await
+}
+
+/// Words and names, anew.
+async fn index(transaction: &mut Transaction<'static, Any>, ruling: &Ruling) -> Result<(), StoreError> {
+    for statement in ["DELETE FROM ruling_words WHERE ruling = $1", "DELETE FROM ruling_names WHERE ruling = $1"] {
+        sqlx::query(statement).bind(&ruling.id).execute(&mut **transaction).await?;
+    }
+    let words: Vec<String> = searchable_words(ruling).into_iter().collect();
+    // Some hundred values a statement: neither database minds, and it is many times faster than one by one.
+    for words in words.chunks(100) {
+        let places: Vec<String> = (0..words.len()).map(|i| format!("(${}, $1)", i + 2)).collect();
+        let statement = format!("INSERT INTO ruling_words (word, ruling) VALUES {}", places.join(", "));
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(&ruling.id);
+        for word in words {
+            query = query.bind(word);
+        }
+        query.execute(&mut **transaction).await?;
+    }
+    let contesting = ruling.positions.iter().map(|position| &position.department);
+    let mut names: Vec<(&str, &String)> = Vec::new();
+    names.extend(ruling.orders.iter().map(|name| ("order", name)));
+    names.extend(ruling.districts.iter().map(|name| ("district", name)));
+    names.extend(ruling.supporting.iter().map(|name| ("supporting", name)));
+    names.extend(ruling.excluded.iter().map(|name| ("excluded", name)));
+    names.extend(contesting.map(|name| ("contesting", name)));
+    names.sort_unstable();
+    names.dedup();
+    for (kind, name) in names {
+        sqlx::query("INSERT INTO ruling_names (kind, name, ruling) VALUES ($1, $2, $3)")
+            .bind(kind)
+            .bind(name)
+            .bind(&ruling.id)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+/// An id that says nothing but is the same for the same content.
+fn content_id(ruling: &Ruling) -> String {
+    let document = serde_json::to_vec(&RulingDraft::from(ruling)).unwrap_or_default();
+    let digest = Sha256::digest(document);
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("R-{hex}")
+}
+
+pub(super) fn stored(row: &AnyRow) -> Result<StoredRuling, StoreError> {
+    let id: String = row.try_get("id")?;
+    let document: String = row.try_get("document")?;
+    let damaged = |reason: String| StoreError::Damaged { id: id.clone(), reason };
+    let draft = RulingDraft::from_json(&document).map_err(|fault| damaged(fault.to_string()))?;
+    let ruling = draft.parse(None).map_err(|faults| damaged(faults[0].to_string()))?;
+    Ok(StoredRuling {
+        ruling,
+        revision: row.try_get("revision")?,
+        create_time: row.try_get("create_time")?,
+        update_time: row.try_get("update_time")?,
+    })
+}
+
+pub(super) fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Draft => "draft",
+        Status::InForce => "in_force",
+        Status::Superseded => "superseded",
+        Status::Withdrawn => "withdrawn",
+    }
+}
+
+pub(super) fn scope_name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Case => "case",
+        Scope::Standing => "standing",
+    }
+}
+
+/// Higher bodies have higher numbers.
+pub(super) fn body_rank(body: Body) -> i64 {
+    Body::ALL.iter().position(|(one, ..)| *one == body).unwrap_or_default() as i64
+}

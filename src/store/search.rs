@@ -1,0 +1,74 @@
+//! Search by words. How alike a ruling is to a query in meaning is the router's to say; the two are put together by the service.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::rulings::stored;
+use super::{Filter, Store, StoreError, StoredRuling};
+use crate::rulings::query_words;
+
+/// Most rulings that share a word with the query and are ranked: what is that common tells nothing.
+const MOST_SHARING: usize = 20_000;
+
+/// A ruling that shares words with a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The ruling.
+    pub stored: StoredRuling,
+    /// The weight of the words it shares, in (0, 1]: each word weighs the more, the fewer rulings have it.
+    pub score: f32,
+    /// The words.
+    pub words: Vec<String>,
+}
+
+impl Store {
+    /// The rulings that share most with a query, best first; ties by id.
+    pub async fn search(&self, query: &str, filter: &Filter, most: usize) -> Result<Vec<Found>, StoreError> {
+        let words = query_words(query);
+        if words.is_empty() || most == 0 {
+            return Ok(Vec::new());
+        }
+        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM rulings").fetch_one(&self.pool).await?;
+        let (condition, values) = filter.sql(1);
+        let mut shared: HashMap<String, (f64, Vec<String>)> = HashMap::new();
+        let mut heaviest = 0.0;
+        for word in &words {
+            let having: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM ruling_words WHERE word = $1")
+                .bind(word)
+                .fetch_one(&self.pool)
+                .await?;
+            // Inverse document frequency, as BM25 has it; above zero.
+            let weight = (1.0 + (total as f64 - having as f64 + 0.5) / (having as f64 + 0.5)).ln();
+            heaviest += weight;
+            if having == 0 {
+                continue;
+            }
+            let statement = format!(
+                "SELECT id FROM rulings WHERE id IN (SELECT ruling FROM ruling_words WHERE word = $1) AND ({condition}) \
+                 LIMIT {MOST_SHARING}"
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement)).bind(word);
+            for value in &values {
+                query = query.bind(value);
+            }
+            for row in query.fetch_all(&self.pool).await? {
+                let (score, words) = shared.entry(row.try_get("id")?).or_default();
+                *score += weight;
+                words.push(word.clone());
+            }
+        }
+        let mut best: Vec<(String, (f64, Vec<String>))> = shared.into_iter().collect();
+        best.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
+        best.truncate(most);
+        let mut found = Vec::with_capacity(best.len());
+        for (id, (score, words)) in best {
+            let row = sqlx::query("SELECT id, revision, create_time, update_time, document FROM rulings WHERE id = $1")
+                .bind(&id)
+                .fetch_one(&self.pool)
+                .await?;
+            found.push(Found { stored: stored(&row)?, score: (score / heaviest) as f32, words });
+        }
+        Ok(found)
+    }
+}
