@@ -18,6 +18,7 @@ use figment::value::Value;
 
 use crate::model::kernels::Isa;
 use crate::server::ServiceConfig;
+use crate::store::Store;
 use crate::text::nearest;
 use raw::Raw;
 
@@ -41,8 +42,21 @@ pub struct Config {
     pub computing: crate::model::Setting,
     /// The dispatch catalogue.
     pub catalog: CatalogChoice,
+    /// Where rulings and the audit trail are.
+    pub store: StoreChoice,
     /// What is logged, and how.
     pub log: LogConfig,
+}
+
+/// Where rulings and the audit trail are kept: `store.url`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// A SQLite file in the folder where the system keeps a service's state, or a user's data.
+    Auto,
+    /// Nowhere: neither rulings nor a trail.
+    None,
+    /// In this database.
+    Url(String),
 }
 
 /// Which dispatch catalogue answers are given with: `catalog.path`.
@@ -172,6 +186,14 @@ impl Layers {
             raw::NONE => CatalogChoice::None,
             folder => CatalogChoice::Folder(PathBuf::from(folder)),
         };
+        let store = match raw.store.url.trim() {
+            raw::AUTO | "" => StoreChoice::Auto,
+            raw::NONE => StoreChoice::None,
+            url => {
+                Store::check_url(url).map_err(|error| fault("store.url", error.to_string()))?;
+                StoreChoice::Url(url.to_owned())
+            }
+        };
         let computing = crate::model::Setting {
             precision: raw.model.precision.parse().map_err(|reason| fault("model.precision", reason))?,
             kernel: match raw.model.kernel.as_str() {
@@ -179,7 +201,7 @@ impl Layers {
                 name => Some(name.parse::<Isa>().map_err(|reason| fault("model.kernel", reason + ", auto"))?),
             },
         };
-        Ok(Config { address, service, model, offline: raw.model.offline, computing, catalog, log: LogConfig { level, format } })
+        Ok(Config { address, service, model, offline: raw.model.offline, computing, catalog, store, log: LogConfig { level, format } })
     }
 
     /// Every key with its value and origin, in the order of the sections.
@@ -190,7 +212,8 @@ impl Layers {
         for (section, keys) in table {
             for (name, value) in keys.as_table().into_iter().flatten() {
                 let key = format!("{section}.{name}");
-                settings.push(Setting { value: value.to_string(), origin: self.origin(&key), key });
+                let value = if key == "store.url" { without_password(&value.to_string()) } else { value.to_string() };
+                settings.push(Setting { value, origin: self.origin(&key), key });
             }
         }
         Ok(settings)
@@ -232,6 +255,17 @@ impl Layers {
             kind => bad(&path, &self.origin(&path), &kind.to_string()),
         }
     }
+}
+
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let (user, host) = rest.rsplit_once('@')?;
+        let (name, _) = user.split_once(':')?;
+        Some(format!("{scheme}://{name}:***@{host}"))
+    };
+    hidden().unwrap_or_else(|| url.to_owned())
 }
 
 const LEVELS: [(&str, tracing::Level); 5] = [

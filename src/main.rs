@@ -27,6 +27,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Replay(args) => cli::replay::run(&setup, &args),
         Command::Model(args) => cli::model::run(&setup, &args),
         Command::Catalog(args) => cli::catalog::run(&setup, &args),
+        Command::Rulings(args) => cli::rulings::run(&setup, &args),
+        Command::Audit(args) => cli::audit::run(&setup, &args),
         Command::Config(args) => cli::configuration::run(&setup, &args),
     }
 }

@@ -9,6 +9,8 @@ use paidan::hub::{FetchError, PlaceError};
 use paidan::model::ArtifactsError;
 use paidan::routing::RouteError;
 use paidan::server::ServeError;
+use paidan::server::rulings::RulingError;
+use paidan::store::StoreError;
 use paidan::text::AppealError;
 
 /// The exit codes of sysexits.h that we use.
@@ -114,6 +116,28 @@ impl From<CatalogError> for Failure {
             }
             CatalogError::Unreadable { .. } => Self::new(code::IO, error),
             CatalogError::Faulty { .. } | CatalogError::Lacks { .. } => Self::new(code::DATA, error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Url => Self::new(code::USAGE, error),
+            StoreError::Open(_) | StoreError::Unavailable(_) => Self::new(code::UNAVAILABLE, error),
+            StoreError::Full => Self::new(code::IO, error),
+            StoreError::Migrate(_) => Self::new(code::SOFTWARE, error),
+            _ => Self::new(code::DATA, error),
+        }
+    }
+}
+
+impl From<RulingError> for Failure {
+    fn from(error: RulingError) -> Self {
+        match error {
+            RulingError::Store(error) => error.into(),
+            RulingError::Model(error) => error.into(),
+            RulingError::Panicked => Self::new(code::SOFTWARE, error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands. They alone write to the terminal, read the clock and decide on exit codes; what they do is in the library.
 
 mod answer;
+pub mod audit;
 pub mod catalog;
 pub mod configuration;
 mod failure;
@@ -9,6 +10,7 @@ mod output;
 mod panics;
 pub mod replay;
 pub mod route;
+pub mod rulings;
 pub mod serve;
 mod setup;
 mod signals;
@@ -44,6 +46,10 @@ pub enum Command {
     Model(model::Args),
     /// Look at a dispatch catalogue, or check it.
     Catalog(catalog::Args),
+    /// Import and export rulings, and list them.
+    Rulings(rulings::Args),
+    /// Verify the audit trail, or tell the story of an order.
+    Audit(audit::Args),
     /// Look at the configuration that is in force, or check it.
     Config(configuration::Args),
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use paidan::config::{Config, LogFormat};
+use paidan::server::Server;
+use paidan::server::rulings::RulingDesk;
+use paidan::store::Store;
 use tokio::net::TcpListener;
 
-use super::setup::{Setup, model_folder, open_router_with_catalog};
+use super::setup::{Setup, model_folder, open_router_with_catalog, store_url};
 use super::signals::StopSignals;
 use super::{Failure, code};
 
@@ -51,17 +54,22 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let began = Instant::now();
     let folder = model_folder(&config)?;
     let router = Arc::new(open_router_with_catalog(&folder, &config)?);
+    let rulings = match store_url(&config)? {
+        Some(url) => Some(RulingDesk::open(Store::open(&url).await?, Arc::clone(&router)).await?),
+        None => None,
+    };
     let info = router.info();
     let mut signals = StopSignals::listen()?;
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "paidan is ready on {}: model {} {}, {} departments, {}, {}, loaded in {:.2} s",
+        "paidan is ready on {}: model {} {}, {} departments, {}, {}, {}, loaded in {:.2} s",
         listener.local_addr()?,
         info.name,
         info.version,
         info.departments.len(),
         router.catalog().map_or("no catalogue".to_owned(), |c| format!("catalogue of {} {}", c.city, c.version)),
+        rulings.as_ref().map_or("no rulings".to_owned(), |_| format!("{} texts of rulings", router.rulings().texts())),
         router.computes_in(),
         began.elapsed().as_secs_f32()
     )?;
@@ -74,7 +82,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
             std::process::exit(i32::from(code::INTERRUPTED));
         });
     };
-    Ok(paidan::server::serve(listener, router, config.service, stop).await?)
+    let mut server = Server::new(router, config.service)?;
+    if let Some(rulings) = rulings {
+        server = server.with_rulings(rulings);
+    }
+    Ok(server.run(listener, stop).await?)
 }
 
 fn log(config: &Config) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use paidan::catalog::{Day, DepartmentCatalog};
-use paidan::config::{CatalogChoice, Config, Flags, Layers};
+use paidan::config::{CatalogChoice, Config, Flags, Layers, StoreChoice};
 use paidan::hub::{Hub, ModelPlace, Progress, bundled_catalog, bundled_model};
 use paidan::routing::{Router, day_in_the_city};
 
@@ -83,6 +83,30 @@ fn is_bundled(model: Option<&str>) -> bool {
     let Some(given) = model else { return true };
     let Ok(ModelPlace::Folder(bundled)) = bundled_model() else { return false };
     matches!((Path::new(given).canonicalize(), bundled.canonicalize()), (Ok(given), Ok(bundled)) if given == bundled)
+}
+
+/// The database of rulings and audit trail that the configuration asks for, if it asks for one; its folder is there.
+pub fn store_url(config: &Config) -> Result<Option<String>, Failure> {
+    match &config.store {
+        StoreChoice::None => Ok(None),
+        StoreChoice::Url(url) => Ok(Some(url.clone())),
+        StoreChoice::Auto => {
+            let folder = state_folder().ok_or_else(|| {
+                let words = "there is no folder to keep rulings in; name a database with PAIDAN_STORE_URL, or none";
+                Failure::said(code::NO_INPUT, words)
+            })?;
+            std::fs::create_dir_all(&folder).map_err(|error| Failure::file(&folder, error))?;
+            Ok(Some(format!("sqlite:{}", folder.join("paidan.db").display())))
+        }
+    }
+}
+
+/// What systemd gives a service, or where a user's programs keep their data.
+fn state_folder() -> Option<PathBuf> {
+    let folder = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("STATE_DIRECTORY")
+        .or_else(|| folder("XDG_DATA_HOME").map(|data| data.join("paidan")))
+        .or_else(|| folder("HOME").map(|home| home.join(".local/share/paidan")))
 }
 
 /// The day that it is in the city.

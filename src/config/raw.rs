@@ -14,6 +14,7 @@ pub(super) struct Raw {
     pub server: Server,
     pub model: Model,
     pub catalog: Catalog,
+    pub store: Store,
     pub log: Log,
 }
 
@@ -66,6 +67,19 @@ pub(super) struct Catalog {
 impl Default for Catalog {
     fn default() -> Self {
         Self { path: AUTO.to_owned() }
+    }
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub url: String,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: AUTO.to_owned() }
     }
 }
 

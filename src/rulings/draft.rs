@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reading::{MAX_ENTRIES, MAX_TEXT, Reading};
 use super::{Body, Ruling, Scope, Status};
-use crate::catalog::Validity;
+use crate::catalog::{CatalogDepartment, DepartmentCatalog, Validity};
 use crate::text::{AppealFields, nearest};
 
 /// Longest example, in characters: the model reads no more of an appeal.
@@ -107,8 +107,17 @@ pub struct Known {
 }
 
 impl Known {
+    /// Every department that the catalogue has ever had, and its districts.
+    pub fn of_catalog(catalog: &DepartmentCatalog) -> Self {
+        let names = |one: &CatalogDepartment| std::iter::once(&one.name).chain(&one.aliases).cloned().collect();
+        Self {
+            departments: catalog.departments.iter().map(|one| (one.id.clone(), names(one))).collect(),
+            districts: catalog.districts.iter().map(|district| district.name.clone()).collect(),
+        }
+    }
+
     /// The id that a name means.
-    pub(super) fn department(&self, name: &str) -> Option<&str> {
+    pub fn department(&self, name: &str) -> Option<&str> {
         let ids = self.departments.iter().map(|(id, _)| id.as_str());
         ids.clone().find(|id| *id == name).or_else(|| {
             let called = |(_, names): &&(String, Vec<String>)| names.iter().any(|one| one == name);

@@ -82,7 +82,19 @@ macro_rules! blames_the_client {
         }
     )*};
 }
-blames_the_client!(proto::RouteAppealRequest, proto::GetModelInfoRequest);
+blames_the_client!(
+    proto::RouteAppealRequest,
+    proto::GetModelInfoRequest,
+    proto::RecordRulingRequest,
+    proto::GetRulingRequest,
+    proto::ListRulingsRequest,
+    proto::SupersedeRulingRequest,
+    proto::WithdrawRulingRequest,
+    proto::SearchRulingsRequest,
+    proto::ImportRulingsRequest,
+    proto::ExportRulingsRequest,
+    proto::RecordDispatchRequest
+);
 
 /// What this server sends, read by the Rust client: the server's fault.
 macro_rules! blames_the_server {
@@ -94,7 +106,20 @@ macro_rules! blames_the_server {
         }
     )*};
 }
-blames_the_server!(proto::RouteAppealResponse, proto::RouteAppealsResponse, proto::GetModelInfoResponse);
+blames_the_server!(
+    proto::RouteAppealResponse,
+    proto::RouteAppealsResponse,
+    proto::GetModelInfoResponse,
+    proto::RecordRulingResponse,
+    proto::GetRulingResponse,
+    proto::ListRulingsResponse,
+    proto::SupersedeRulingResponse,
+    proto::WithdrawRulingResponse,
+    proto::SearchRulingsResponse,
+    proto::ImportRulingsResponse,
+    proto::ExportRulingsResponse,
+    proto::RecordDispatchResponse
+);
 
 impl Incoming for proto::RouteAppealsRequest {
     fn broken(self, _: &DecodeError) -> Result<Self, Status> {

@@ -11,6 +11,9 @@ use tonic::{Code, Status};
 use super::config::ServiceConfig;
 use super::status::ServiceError;
 
+/// The longest that a file of rulings may take.
+const LONGEST_IMPORT: Duration = Duration::from_secs(1800);
+
 /// When a call arrived, and the deadline that its caller set, if any. Lies in the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
@@ -59,7 +62,9 @@ where
         let deadline = grpc_timeout(request.headers()).and_then(|timeout| at.checked_add(timeout));
         let arrival = Arrival { at, deadline };
         request.extensions_mut().insert(arrival);
-        let answer_by = arrival.answer_by(at, self.max_request_time);
+        // A file takes as long as it takes; its caller may still set a deadline.
+        let longest = if request.uri().path().ends_with("/ImportRulings") { LONGEST_IMPORT } else { self.max_request_time };
+        let answer_by = arrival.answer_by(at, longest);
         let max_message_bytes = self.max_message_bytes;
         // For a stream this covers only its opening; the stream looks after itself.
         let answer = tokio::time::timeout_at(answer_by.into(), self.inner.call(request));

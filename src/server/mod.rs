@@ -10,10 +10,12 @@
 //! - `codec` reads messages and blames the client, not us, for broken ones;
 //! - `service` answers the unary calls, `stream` the stream, both through one function, `Desk::route`;
 //! - `queue` is bounded and says no at once; `batcher` runs the model on threads of its own;
+//! - `audit` notes every answer in the trail; `rulings` is the committee's service, and keeps the router's book in step;
 //! - `convert` and `status` are the only places that know both the proto and the domain.
 //!
 //! Everything has a limit, set in [`ServiceConfig`]. Logs hold lengths, durations and codes: never a text, never an id.
 
+mod audit;
 mod batcher;
 pub mod codec;
 mod config;
@@ -23,6 +25,7 @@ mod listener;
 mod metrics;
 pub mod proto;
 mod queue;
+pub mod rulings;
 mod run;
 mod service;
 mod status;

@@ -10,12 +10,15 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::audit::{AuditTrail, LAST_ENTRIES};
 use super::batcher::Batcher;
 use super::config::{ServiceConfig, ServiceConfigError};
 use super::deadline::Deadlines;
 use super::metrics::Metrics;
 use super::proto::routing_service_server::{RoutingServiceServer, SERVICE_NAME};
+use super::proto::ruling_service_server::RulingServiceServer;
 use super::queue::Queue;
+use super::rulings::{RulingDesk, Rulings};
 use super::service::{Desk, RoutingService};
 use super::{Route, listener, proto};
 
@@ -55,13 +58,20 @@ pub struct Server<R> {
     router: Arc<R>,
     config: ServiceConfig,
     metrics: Arc<Metrics>,
+    rulings: Option<Arc<RulingDesk>>,
 }
 
 impl<R: Route> Server<R> {
     /// Checks the configuration.
     pub fn new(router: Arc<R>, config: ServiceConfig) -> Result<Self, ServeError> {
         config.validate()?;
-        Ok(Self { router, config, metrics: Arc::default() })
+        Ok(Self { router, config, metrics: Arc::default(), rulings: None })
+    }
+
+    /// The same with the rulings' service, and an audit trail in their database.
+    pub fn with_rulings(mut self, desk: RulingDesk) -> Self {
+        self.rulings = Some(Arc::new(desk));
+        self
     }
 
     /// The counters; they stay readable after the server is gone.
@@ -72,12 +82,20 @@ impl<R: Route> Server<R> {
     /// Serves until `shutdown` completes, then drains: health says NOT_SERVING, no connection and no call is accepted, what is
     /// under way is answered within `drain_timeout`.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { router, config, metrics } = self;
+        let Self { router, config, metrics, rulings } = self;
         let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
         let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
         let (drain, draining) = watch::channel(false);
-        let desk = Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone());
-        let (health, routes) = routes(desk).await?;
+        let (audit, trail_writer) = match &rulings {
+            Some(desk) => {
+                tokio::spawn(Arc::clone(desk).follow(draining.clone()));
+                let (trail, writer) = AuditTrail::start(desk.store().clone());
+                (trail, Some(writer))
+            }
+            None => (AuditTrail::default(), None),
+        };
+        let desk = Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit);
+        let (health, routes) = routes(desk, rulings).await?;
 
         let mut stopping = draining;
         let server = tonic::transport::Server::builder()
@@ -92,7 +110,8 @@ impl<R: Route> Server<R> {
                 // An error means that this function was dropped: stop as well.
                 async move { drop(stopping.wait_for(|stop| *stop).await) },
             );
-        tokio::pin!(server);
+        // Boxed, so that it can be dropped before the end: it holds what waits for the trail.
+        let mut server = Box::pin(server);
 
         let served = tokio::select! {
             ended = &mut server => ended.map_err(ServeError::from),
@@ -117,13 +136,19 @@ impl<R: Route> Server<R> {
         if tokio::time::timeout(LAST_WORDS, batcher.ended()).await.is_err() {
             tracing::warn!("the model is still running; it is not waited for");
         }
+        drop(server);
+        if let Some(writer) = trail_writer
+            && tokio::time::timeout(LAST_ENTRIES, writer).await.is_err()
+        {
+            tracing::error!("the last entries of the audit trail could not be written");
+        }
         tracing::info!(ok = served.is_ok(), "stopped");
         served
     }
 }
 
 /// The services of the server: routing, health, reflection (v1, and v1alpha for older tools).
-async fn routes<R: Route>(desk: Desk<R>) -> Result<(HealthReporter, Routes), ServeError> {
+async fn routes<R: Route>(desk: Desk<R>, rulings: Option<Arc<RulingDesk>>) -> Result<(HealthReporter, Routes), ServeError> {
     let max_message_bytes = desk.config.max_message_bytes;
     let routing = RoutingServiceServer::new(RoutingService(Arc::new(desk))).max_decoding_message_size(max_message_bytes);
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -135,10 +160,14 @@ async fn routes<R: Route>(desk: Desk<R>) -> Result<(HealthReporter, Routes), Ser
             // So that a tool which knows nothing of us can read the details of an error.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::new(routing)
+    let rulings = rulings.map(|desk| RulingServiceServer::new(Rulings(desk)).max_decoding_message_size(max_message_bytes));
+    let mut routes = Routes::new(routing)
         .add_service(health.max_decoding_message_size(max_message_bytes))
         .add_service(reflection().build_v1()?.max_decoding_message_size(max_message_bytes))
         .add_service(reflection().build_v1alpha()?.max_decoding_message_size(max_message_bytes));
+    if let Some(rulings) = rulings {
+        routes = routes.add_service(rulings);
+    }
     Ok((reporter, routes))
 }
 

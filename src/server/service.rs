@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::audit::AuditTrail;
 use super::config::ServiceConfig;
 use super::deadline::Arrival;
 use super::metrics::Metrics;
@@ -27,6 +28,7 @@ pub(super) struct Desk<R> {
     /// Turns true when the server shuts down.
     pub(super) draining: watch::Receiver<bool>,
     tokenizing: Arc<Semaphore>,
+    audit: AuditTrail,
 }
 
 impl<R: Route> Desk<R> {
@@ -36,9 +38,10 @@ impl<R: Route> Desk<R> {
         metrics: Arc<Metrics>,
         config: ServiceConfig,
         draining: watch::Receiver<bool>,
+        audit: AuditTrail,
     ) -> Self {
         let tokenizing = Arc::new(Semaphore::new(config.tokenizing_threads));
-        Self { router, queue, metrics, config, draining, tokenizing }
+        Self { router, queue, metrics, config, draining, tokenizing, audit }
     }
 
     /// Routes one appeal that has a place in the queue. Dropping the future takes the appeal out again.
@@ -55,7 +58,9 @@ impl<R: Route> Desk<R> {
         place.submit(Job { prepared, arrived, deadline, reply });
         // A model thread that is gone without a word is a bug of ours; the caller is told the same as of a model that failed.
         let answer = answer.await.unwrap_or(Err(ServiceError::ModelFailed))?;
-        Ok(convert::response(answer, self.router.info(), asked.appeal_id, asked.max_departments))
+        let response = convert::response(answer, self.router.info(), asked.appeal_id, asked.max_departments);
+        self.audit.answered(&response);
+        Ok(response)
     }
 
     /// Parses and tokenizes off the async threads: a long appeal takes milliseconds.

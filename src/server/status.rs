@@ -8,6 +8,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::proto;
+use crate::rulings::RulingFault;
+use crate::store::StoreError;
 
 /// The domain of [`ServiceError::reason`] in google.rpc.ErrorInfo.
 const ERROR_DOMAIN: &str = "paidan";
@@ -53,9 +55,73 @@ pub enum ServiceError {
     /// The model failed; the log says how.
     #[error("the model failed on this appeal")]
     ModelFailed,
+    /// Fields of a ruling are at fault.
+    #[error("{}", listed(faults))]
+    RulingInvalid {
+        /// All of them, with their paths from the request.
+        faults: Vec<RulingFault>,
+    },
+    /// What the store says of a ruling.
+    #[error("{description}")]
+    Ruling {
+        /// Which kind.
+        kind: RulingTrouble,
+        /// What it says.
+        description: String,
+    },
+    /// The database does not answer, or has no room left.
+    #[error("{description}")]
+    StoreUnavailable {
+        /// STORE_UNAVAILABLE or STORE_FULL.
+        reason: &'static str,
+        /// What is wrong, without what was sent.
+        description: String,
+    },
     /// The server is stopping.
     #[error("the server is shutting down; send this to another one")]
     ShuttingDown,
+}
+
+/// What stands in the way of a change of rulings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RulingTrouble {
+    /// There is none.
+    NotFound,
+    /// There is another of its id.
+    Exists,
+    /// Somebody was first.
+    Conflict,
+    /// It is not in the right state.
+    State,
+}
+
+fn listed(faults: &[RulingFault]) -> String {
+    faults.iter().map(RulingFault::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        let description = error.to_string();
+        let trouble = |kind| Self::Ruling { kind, description: description.clone() };
+        match error {
+            StoreError::NotFound { .. } => trouble(RulingTrouble::NotFound),
+            StoreError::Exists { .. } => trouble(RulingTrouble::Exists),
+            StoreError::Conflict { .. } => trouble(RulingTrouble::Conflict),
+            StoreError::State { .. } => trouble(RulingTrouble::State),
+            StoreError::PageToken => Self::invalid("page_token", "MALFORMED", &description, "翻页标记无效"),
+            StoreError::Full => Self::StoreUnavailable { reason: "STORE_FULL", description },
+            StoreError::Unavailable(error) => {
+                // The caller hears that it is away; why is for the log, since it may name hosts and users.
+                tracing::error!(%error, "the database is not available");
+                let description = "the database is not available; try again".to_owned();
+                Self::StoreUnavailable { reason: "STORE_UNAVAILABLE", description }
+            }
+            StoreError::Url | StoreError::Open(_) | StoreError::Migrate(_) | StoreError::Damaged { .. } => {
+                tracing::error!(%description, "the store failed");
+                Self::StoreUnavailable { reason: "STORE_UNAVAILABLE", description: "the store failed; see its log".to_owned() }
+            }
+        }
+    }
 }
 
 /// What the caller is told besides the English sentence, which is the error's `Display`.
@@ -63,7 +129,7 @@ struct Told {
     code: Code,
     reason: &'static str,
     message_zh: String,
-    violation: Option<proto::FieldViolation>,
+    violations: Vec<proto::FieldViolation>,
     retry_after: Option<Duration>,
 }
 
@@ -95,14 +161,14 @@ impl ServiceError {
     }
 
     fn told(&self) -> Told {
-        let told = |code, reason, message_zh: String| Told { code, reason, message_zh, violation: None, retry_after: None };
+        let told = |code, reason, message_zh: String| Told { code, reason, message_zh, violations: Vec::new(), retry_after: None };
         match self {
             Self::Invalid { field, code, description, description_zh } => Told {
-                violation: Some(violation(field, code, description, description_zh)),
+                violations: vec![violation(field, code, description, description_zh)],
                 ..told(Code::InvalidArgument, "APPEAL_INVALID", format!("字段 {field}：{description_zh}"))
             },
             Self::Malformed { field, description } => Told {
-                violation: Some(violation(field, "MALFORMED", description, "无法解码")),
+                violations: vec![violation(field, "MALFORMED", description, "无法解码")],
                 ..told(
                     Code::InvalidArgument,
                     "MESSAGE_MALFORMED",
@@ -123,6 +189,26 @@ impl ServiceError {
             },
             Self::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "未能在时限内完成，请重试".to_owned()),
             Self::ModelFailed => told(Code::Internal, "MODEL_FAILED", "模型处理该诉求时出错，请转人工派单".to_owned()),
+            Self::RulingInvalid { faults } => Told {
+                violations: faults.iter().map(|one| violation(&one.field, "INVALID", &one.reason, "填写有误")).collect(),
+                ..told(Code::InvalidArgument, "RULING_INVALID", format!("认定记录有 {} 处填写有误", faults.len()))
+            },
+            Self::Ruling { kind: RulingTrouble::NotFound, .. } => {
+                told(Code::NotFound, "RULING_NOT_FOUND", "没有这条认定".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::Exists, .. } => {
+                told(Code::AlreadyExists, "RULING_EXISTS", "该编号已有内容不同的认定，修改时请带上 etag".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::Conflict, .. } => {
+                told(Code::Aborted, "RULING_CHANGED", "该认定刚被他人修改，请重新读取后再改".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::State, .. } => {
+                told(Code::FailedPrecondition, "RULING_STATE", "该认定的状态不允许此操作".to_owned())
+            }
+            Self::StoreUnavailable { reason, .. } => Told {
+                retry_after: Some(Duration::from_secs(1)),
+                ..told(Code::Unavailable, reason, "数据库暂不可用，未作任何记录，请稍后重试".to_owned())
+            },
             Self::ShuttingDown => told(Code::Unavailable, "SHUTTING_DOWN", "服务正在停止，请改用其他服务器".to_owned()),
         }
     }
@@ -141,10 +227,10 @@ impl From<ServiceError> for Status {
     fn from(error: ServiceError) -> Self {
         let told = error.told();
         let mut details = ErrorDetails::new();
-        let violation = told.violation.iter().map(|violation| ("violation".to_owned(), violation.reason.clone()));
-        details.set_error_info(told.reason, ERROR_DOMAIN, violation.collect::<HashMap<_, _>>());
+        let violation = told.violations.first().map(|violation| ("violation".to_owned(), violation.reason.clone()));
+        details.set_error_info(told.reason, ERROR_DOMAIN, violation.into_iter().collect::<HashMap<_, _>>());
         details.set_localized_message("zh-CN", told.message_zh);
-        if let Some(violation) = told.violation {
+        for violation in told.violations {
             details.add_bad_request_violation(violation.field, violation.description);
         }
         if let Some(delay) = told.retry_after {
@@ -162,7 +248,7 @@ impl From<ServiceError> for proto::ItemStatus {
             reason: told.reason.to_owned(),
             message: error.to_string(),
             message_zh: told.message_zh,
-            field_violations: told.violation.into_iter().collect(),
+            field_violations: told.violations,
             retry_delay: told.retry_after.map(super::convert::duration),
         }
     }

@@ -105,6 +105,17 @@ impl Store {
         row.as_ref().map(stored).transpose()?.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })
     }
 
+    /// One ruling, if there is one and it passes the filter.
+    pub async fn get_if(&self, id: &str, filter: &Filter) -> Result<Option<StoredRuling>, StoreError> {
+        let (condition, values) = filter.sql(1);
+        let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id = $1 AND ({condition})");
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(id);
+        for value in &values {
+            query = query.bind(value);
+        }
+        query.fetch_optional(&self.pool).await?.as_ref().map(stored).transpose()
+    }
+
     /// Rulings by id, `size` at a time.
     pub async fn list(&self, filter: &Filter, size: usize, page_token: &str) -> Result<Page, StoreError> {
         let (condition, mut values) = filter.sql(1);

@@ -158,6 +158,7 @@ impl Gated {
         let departments = self.info.departments.iter().cloned().zip(probabilities);
         Decision {
             departments: departments.map(|(department, probability)| RankedDepartment { department, probability }).collect(),
+            model_opinion: Vec::new(),
             dispute_risk: Some(0.25),
             proposed_dispatch_risk: (!prepared.proposed.is_empty()).then_some(0.75),
             review_reasons: vec![ReviewReason::CloseSecond, ReviewReason::Truncated],
@@ -193,9 +194,12 @@ pub struct Running {
 
 impl Running {
     pub async fn start<R: Route>(router: &Arc<R>, config: ServiceConfig) -> Self {
+        Self::serve(Server::new(Arc::clone(router), config).expect("a valid configuration")).await
+    }
+
+    pub async fn serve<R: Route>(server: Server<R>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let server = Server::new(Arc::clone(router), config).expect("a valid configuration");
         let metrics = server.metrics();
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(server.run(listener, async move { drop(stopped.await) }));

@@ -1,0 +1,102 @@
+//! Writes what the service answered into the audit trail, behind the answers: an answer never waits for the database. Entries that
+//! come faster than they are written wait in a bounded queue; if that is full, because the database is away, they are counted, and
+//! the trail says how many are missing and when, so that a gap is never silent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::proto;
+use crate::store::{Action, NewEntry, Store};
+
+/// Entries that wait at most: some seconds of the heaviest load.
+const WAITING: usize = 8_192;
+/// Entries of one transaction.
+const AT_ONCE: usize = 512;
+/// How soon a database that refused is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long the last entries may take when the server stops.
+pub(super) const LAST_ENTRIES: Duration = Duration::from_secs(3);
+
+/// The trail of one server. Without a store nothing is written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AuditTrail {
+    sender: Option<mpsc::Sender<NewEntry>>,
+    missed: Arc<AtomicU64>,
+}
+
+impl AuditTrail {
+    /// Starts the writer; it ends when the last copy of the trail is dropped and everything is written.
+    pub(super) fn start(store: Store) -> (Self, tokio::task::JoinHandle<()>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let trail = Self { sender: Some(sender), missed: Arc::default() };
+        let writer = tokio::spawn(write(store, receiver, Arc::clone(&trail.missed)));
+        (trail, writer)
+    }
+
+    /// Notes an answer: what was said, on which versions. Nothing of the text.
+    pub(super) fn answered(&self, response: &proto::RouteAppealResponse) {
+        let Some(sender) = &self.sender else { return };
+        let lead = response.lead_department.as_ref();
+        let ruling = response.basis.iter().find_map(|basis| match &basis.kind {
+            Some(proto::basis::Kind::StandingRuling(ruling)) => Some(ruling.ruling_id.clone()),
+            _ => None,
+        });
+        let detail = serde_json::json!({
+            "lead": lead.and_then(|lead| lead.department.as_ref()).map(|department| &department.id),
+            "probability": lead.map(|lead| lead.probability),
+            "dispute_risk": response.dispute_risk,
+            "proposed_dispatch_risk": response.proposed_dispatch_risk,
+            "needs_review": response.needs_review,
+            "unit": response.unit.as_ref().map(|unit| &unit.display_name),
+        });
+        let versions = serde_json::json!({ "model": response.model_version, "catalog": response.catalog_version });
+        let entry = NewEntry {
+            order_id: without_person(&response.appeal_id),
+            ruling: ruling.unwrap_or_default(),
+            versions: versions.to_string(),
+            detail: detail.to_string(),
+            ..NewEntry::now(Action::Answered, "paidan")
+        };
+        if sender.try_send(entry).is_err() {
+            self.missed.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// An order's number as it may be kept: should somebody have put a phone or an identity card in its place, that is masked.
+pub(super) fn without_person(order_id: &str) -> String {
+    let masked = crate::text::masked(order_id);
+    if ["[手机号]", "[电话]", "[证件号]"].iter().any(|mask| masked.contains(mask)) { masked } else { order_id.to_owned() }
+}
+
+async fn write(store: Store, mut receiver: mpsc::Receiver<NewEntry>, missed: Arc<AtomicU64>) {
+    let mut entries = Vec::with_capacity(AT_ONCE);
+    let mut told = false;
+    while receiver.recv_many(&mut entries, AT_ONCE).await > 0 {
+        loop {
+            let gap = missed.load(Relaxed);
+            let mut batch = entries.clone();
+            if gap > 0 {
+                let detail = serde_json::json!({ "entries": gap }).to_string();
+                batch.push(NewEntry { detail, ..NewEntry::now(Action::Missed, "paidan") });
+            }
+            match store.append_audit(&batch).await {
+                Ok(()) => {
+                    missed.fetch_sub(gap, Relaxed);
+                    told = false;
+                    break;
+                }
+                Err(error) if !told => {
+                    tracing::error!(%error, "the audit trail cannot be written; answers go on, and what is missed is counted");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        entries.clear();
+    }
+}
