@@ -158,6 +158,7 @@ impl Gated {
         let departments = self.info.departments.iter().cloned().zip(probabilities);
         Decision {
             departments: departments.map(|(department, probability)| RankedDepartment { department, probability }).collect(),
+            model_opinion: Vec::new(),
             dispute_risk: Some(0.25),
             proposed_dispatch_risk: (!prepared.proposed.is_empty()).then_some(0.75),
             review_reasons: vec![ReviewReason::CloseSecond, ReviewReason::Truncated],
