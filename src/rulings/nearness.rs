@@ -3,33 +3,34 @@
 
 use crate::model::vector::{LANES, vectorised};
 
+/// Texts whose signs lie together.
+pub const BLOCK: usize = 64;
+
+/// Bytes that may be counted before a count of differing bits could pass 255.
+const COUNTED: usize = 31;
+
 vectorised! {
-    /// In how many signs each row of `rows` differs from `signs`; as many rows as `out` has places.
-    pub fn hamming<'a>(signs: &'a [u64], rows: &'a [u64], out: &'a mut [u16]) {
-        // The length is a constant for the usual sizes, so that the inner loop has no loop.
-        match signs.len() {
-            8 => fixed::<8>(signs, rows, out),
-            12 => fixed::<12>(signs, rows, out),
-            16 => fixed::<16>(signs, rows, out),
-            words => {
-                for (row, out) in rows.chunks_exact(words.max(1)).zip(out) {
-                    *out = row.iter().zip(signs).map(|(a, b)| (a ^ b).count_ones() as u16).sum();
+    /// In how many signs each text of `blocks` differs from `signs`, and the least of these for each block. A block holds the first
+    /// byte of its texts' signs side by side, then the second of each: sixty-four bytes meet one of ours at a time, and nothing has to
+    /// be added across.
+    pub fn hamming<'a>(signs: &'a [u8], blocks: &'a [u8], distances: &'a mut [u16], nearest: &'a mut [u16]) {
+        let (distances, _) = distances.as_chunks_mut::<BLOCK>();
+        for ((block, distances), nearest) in blocks.chunks_exact(signs.len() * BLOCK).zip(distances).zip(nearest) {
+            *distances = [0; BLOCK];
+            for (own, rows) in signs.chunks(COUNTED).zip(block.chunks(COUNTED * BLOCK)) {
+                let mut differing = [0u8; BLOCK];
+                let (rows, _) = rows.as_chunks::<BLOCK>();
+                for (own, row) in own.iter().zip(rows) {
+                    for (count, byte) in differing.iter_mut().zip(row) {
+                        *count += (byte ^ own).count_ones() as u8;
+                    }
+                }
+                for (distance, count) in distances.iter_mut().zip(differing) {
+                    *distance += u16::from(count);
                 }
             }
+            *nearest = distances.iter().fold(u16::MAX, |least, distance| if *distance < least { *distance } else { least });
         }
-    }
-}
-
-#[inline(always)]
-fn fixed<const WORDS: usize>(signs: &[u64], rows: &[u64], out: &mut [u16]) {
-    let mut own = [0u64; WORDS];
-    own.copy_from_slice(signs);
-    for (row, out) in rows.chunks_exact(WORDS).zip(out) {
-        let mut differing = 0u64;
-        for i in 0..WORDS {
-            differing += u64::from((row[i] ^ own[i]).count_ones());
-        }
-        *out = differing as u16;
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Ruling;
-use super::nearness::{dot, hamming};
+use super::nearness::{BLOCK, dot, hamming};
 
 /// Texts of one chunk.
 const CHUNK: usize = 1024;
@@ -42,8 +42,8 @@ pub struct PrecedentIndex {
 #[derive(Debug, Clone, Default)]
 struct Chunk {
     rulings: Vec<Arc<Ruling>>,
-    /// Signs of each embedding, in whole words.
-    signs: Vec<u64>,
+    /// Signs of the embeddings, in blocks as [`hamming`] reads them; the last block is filled up with noughts.
+    signs: Vec<u8>,
     /// Each embedding divided by its scale.
     codes: Vec<i8>,
     scales: Vec<f32>,
@@ -111,12 +111,11 @@ impl PrecedentIndex {
         counts: impl Fn(usize, &Ruling) -> bool,
     ) -> Vec<Vec<Precedent>> {
         let mut sieves: Vec<Sieve> = embeddings.iter().map(|embedding| Sieve::new(embedding)).collect();
-        let mut distances = [0u16; CHUNK];
+        let (mut distances, mut nearest) = ([0u16; CHUNK], [0u16; CHUNK / BLOCK]);
         for (number, chunk) in self.chunks.iter().enumerate() {
-            let distances = &mut distances[..chunk.rulings.len()];
             for sieve in &mut sieves {
-                hamming(&sieve.signs, &chunk.signs, distances);
-                sieve.take(number, distances);
+                hamming(&sieve.signs, &chunk.signs, &mut distances, &mut nearest);
+                sieve.take(number, &distances[..chunk.rulings.len()], &nearest);
             }
         }
         let found = sieves.into_iter().zip(embeddings).enumerate();
@@ -156,18 +155,33 @@ impl Chunk {
     fn push(&mut self, ruling: &Arc<Ruling>, embedding: &[f32]) {
         let largest = embedding.iter().fold(0f32, |largest, x| largest.max(x.abs())).max(1e-9);
         let scale = largest / 127.0;
-        self.rulings.push(Arc::clone(ruling));
-        self.signs.extend(signs(embedding));
+        self.place(ruling, &signs(embedding));
         self.codes.extend(embedding.iter().map(|x| (x / scale).round() as i8));
         self.scales.push(scale);
     }
 
+    fn place(&mut self, ruling: &Arc<Ruling>, signs: &[u8]) {
+        let at = self.rulings.len();
+        if at.is_multiple_of(BLOCK) {
+            self.signs.resize(self.signs.len() + signs.len() * BLOCK, 0);
+        }
+        let block = &mut self.signs[at / BLOCK * BLOCK * signs.len()..];
+        for (place, byte) in block[at % BLOCK..].iter_mut().step_by(BLOCK).zip(signs) {
+            *place = *byte;
+        }
+        self.rulings.push(Arc::clone(ruling));
+    }
+
+    /// The signs of one text.
+    fn signs(&self, at: usize, bytes: usize) -> Vec<u8> {
+        let block = &self.signs[at / BLOCK * BLOCK * bytes..][..BLOCK * bytes];
+        block[at % BLOCK..].iter().step_by(BLOCK).copied().collect()
+    }
+
     fn without(&self, width: usize, gone: impl Fn(&Arc<Ruling>) -> bool) -> Self {
-        let words = width.div_ceil(64);
         let mut rest = Self::default();
         for (at, ruling) in self.rulings.iter().enumerate().filter(|(_, ruling)| !gone(ruling)) {
-            rest.rulings.push(Arc::clone(ruling));
-            rest.signs.extend(&self.signs[at * words..][..words]);
+            rest.place(ruling, &self.signs(at, width.div_ceil(8)));
             rest.codes.extend(&self.codes[at * width..][..width]);
             rest.scales.push(self.scales[at]);
         }
@@ -176,15 +190,15 @@ impl Chunk {
 }
 
 /// A bit for each number: set if it is negative.
-fn signs(embedding: &[f32]) -> Vec<u64> {
-    let word = |numbers: &[f32]| numbers.iter().enumerate().fold(0, |word, (i, x)| word | u64::from(*x < 0.0) << i);
-    embedding.chunks(64).map(word).collect()
+fn signs(embedding: &[f32]) -> Vec<u8> {
+    let byte = |numbers: &[f32]| numbers.iter().enumerate().fold(0, |byte, (i, x)| byte | u8::from(*x < 0.0) << i);
+    embedding.chunks(8).map(byte).collect()
 }
 
 /// Keeps the texts whose signs differ least. The bound falls as nearer ones come, so that soon nearly all are passed over at a
 /// glance; what is kept in the end is what one bound from the start would have kept.
 struct Sieve {
-    signs: Vec<u64>,
+    signs: Vec<u8>,
     /// How many texts that were kept differ by so many signs.
     counts: Vec<usize>,
     /// Nothing that differs by more can be among the nearest.
@@ -198,19 +212,18 @@ struct Sieve {
 impl Sieve {
     fn new(embedding: &[f32]) -> Self {
         let signs = signs(embedding);
-        let furthest = signs.len() * 64;
+        let furthest = signs.len() * 8;
         Self { counts: vec![0; furthest + 1], bound: furthest as u16, within: 0, kept: Vec::new(), signs }
     }
 
-    fn take(&mut self, chunk: usize, distances: &[u16]) {
-        const GLANCE: usize = 32;
-        for (block, distances) in distances.chunks(GLANCE).enumerate() {
-            let nearest = distances.iter().fold(u16::MAX, |nearest, distance| nearest.min(*distance));
-            if nearest > self.bound {
+    /// Takes what is near enough of a chunk; `nearest` has the least distance of each block.
+    fn take(&mut self, chunk: usize, distances: &[u16], nearest: &[u16]) {
+        for (block, (distances, nearest)) in distances.chunks(BLOCK).zip(nearest).enumerate() {
+            if *nearest > self.bound {
                 continue;
             }
             for (at, &distance) in distances.iter().enumerate().filter(|(_, distance)| **distance <= self.bound) {
-                self.kept.push((distance, chunk as u32, (block * GLANCE + at) as u32));
+                self.kept.push((distance, chunk as u32, (block * BLOCK + at) as u32));
                 self.counts[usize::from(distance)] += 1;
                 self.within += 1;
             }
