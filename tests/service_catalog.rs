@@ -221,7 +221,7 @@ async fn a_matter_brings_supporting_departments_of_the_day_and_says_whether_it_a
         let matter = matter.expect("the matter is cited");
         assert_eq!(matter.lead_departments.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), leads);
         assert_eq!(matter.lead_confirmed, leads.contains(&lead.as_str()));
-        assert_eq!(answer.reason.contains("与模型不一致"), !matter.lead_confirmed, "{}", answer.reason);
+        assert_eq!(answer.reason.contains("与建议主办不一致"), !matter.lead_confirmed, "{}", answer.reason);
     }
 }
 

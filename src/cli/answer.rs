@@ -4,29 +4,28 @@ use std::sync::Arc;
 
 use paidan::catalog::Basis;
 use paidan::model::Department;
-use paidan::routing::{Decision, Ground};
+use paidan::routing::{Decision, Ground, RankedDepartment, documents as cited};
 use serde_json::{Value, json};
 
 /// The whole answer, with the first `top` departments.
 pub fn json(decision: &Decision, version: &str, top: usize) -> String {
-    let departments: Vec<Value> = decision
-        .departments
-        .iter()
-        .take(top.max(1))
-        .map(|ranked| {
+    let ranking = |ranked: &[RankedDepartment]| -> Vec<Value> {
+        let one = |ranked: &RankedDepartment| {
             let department = &ranked.department;
             json!({"department": department.id, "name": department.name, "probability": ranked.probability})
-        })
-        .collect();
+        };
+        ranked.iter().take(top.max(1)).map(one).collect()
+    };
     let evidence: Vec<Value> =
         decision.evidence.iter().map(|e| json!({"start": e.start, "end": e.end, "weight": e.weight})).collect();
     let unit = decision.unit.as_ref().map(|unit| json!({"name": unit.name, "district": unit.district}));
     let answer = json!({
-        "departments": departments,
+        "departments": ranking(&decision.departments),
         "unit": unit,
         "supporting_departments": listed(&decision.supporting_departments),
         "reason": decision.reason,
         "basis": decision.basis.iter().map(ground).collect::<Vec<_>>(),
+        "model_opinion": ranking(&decision.model_opinion),
         "dispute_risk": decision.dispute_risk,
         "proposed_dispatch_risk": decision.proposed_dispatch_risk,
         "needs_review": decision.needs_review(),
@@ -55,6 +54,15 @@ fn documents(basis: &[Basis]) -> Vec<Value> {
 
 fn ground(ground: &Ground) -> Value {
     let mut value = match ground {
+        Ground::StandingRuling { ruling, leads, similarity, precision, differs } => json!({
+            "kind": "standing_ruling", "id": ruling.id, "matter": ruling.matter, "body": ruling.body,
+            "decided_on": ruling.decided_on.to_string(), "leads": listed(leads), "similarity": similarity,
+            "precision": precision, "differs": differs, "documents": documents(&cited(ruling)),
+        }),
+        Ground::Precedent { ruling, leads, similarity, agrees } => json!({
+            "kind": "precedent", "id": ruling.id, "scope": ruling.scope, "matter": ruling.matter, "body": ruling.body,
+            "decided_on": ruling.decided_on.to_string(), "leads": listed(leads), "similarity": similarity, "agrees": agrees,
+        }),
         Ground::Succession { former, successors, since } => json!({
             "kind": "succession", "former": named(former), "successors": listed(successors),
             "since": since.map(|day| day.to_string()),

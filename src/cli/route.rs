@@ -171,5 +171,6 @@ fn reason_in_words(reason: ReviewReason, decision: &Decision) -> String {
         ReviewReason::Truncated if decision.reading == Reading::HeadAndTail => "内容过长，仅读取首尾".to_owned(),
         ReviewReason::Truncated => "内容过长".to_owned(),
         ReviewReason::UnlikeTraining => "与历史工单差异较大".to_owned(),
+        ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
     }
 }

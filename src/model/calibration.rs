@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Likeness;
+
 /// `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,9 @@ pub struct Calibration {
     pub with_category: Scales,
     /// When a person should look.
     pub review: ReviewThresholds,
+    /// How like an appeal must be to a ruling; a folder from before there were rulings says nothing of it.
+    #[serde(default)]
+    pub precedents: Likeness,
 }
 
 /// The numbers for one kind of input.
@@ -83,7 +88,7 @@ impl Default for Calibration {
             proposal: ProposalWeights { bias: -4.0, surprise: 1.0 },
         };
         let review = ReviewThresholds { confidence: 0.7, margin: 0.2, dispute_risk: 0.15, text_tokens: 5, familiarity: -1.0 };
-        Self { text_only: scales.clone(), with_category: scales, review }
+        Self { text_only: scales.clone(), with_category: scales, review, precedents: Likeness::default() }
     }
 }
 
@@ -114,7 +119,7 @@ impl Calibration {
             None if !(-1.0..=1.0).contains(&review.familiarity) => {
                 Err(format!("review.familiarity must be between -1 and 1, not {}", review.familiarity))
             }
-            None => Ok(()),
+            None => self.precedents.check(),
         }
     }
 }

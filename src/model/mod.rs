@@ -11,9 +11,10 @@ pub mod encoder;
 mod heads;
 pub mod kernels;
 mod layers;
+mod likeness;
 mod manifest;
 pub mod ops;
-mod vector;
+pub(crate) mod vector;
 mod weights;
 
 pub use artifacts::{Artifacts, ArtifactsError, ModelInfo, file};
@@ -25,5 +26,6 @@ pub use departments::Department;
 pub use encoder::{Cores, Encoder, HeadRows, Precision, PrecisionError, PrecisionSetting, Sequence, Setting};
 pub use heads::{Classifier, HeadOutput};
 pub use layers::StepDropout;
+pub use likeness::{Likeness, StandingBound};
 pub use manifest::{DataRecord, FileRecord, Int8Gate, Manifest, sha256_hex};
 pub use weights::{CENTRES, WeightsError};

@@ -32,6 +32,8 @@ pub enum ReviewReason {
     Truncated,
     /// Nothing like it stood in the training orders.
     UnlikeTraining,
+    /// A standing ruling put another department first than the model.
+    RulingDiffers,
 }
 
 /// A part of the appeal that moved the answer.
@@ -49,7 +51,10 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// Every department, most likely first: the model's, or, with a catalogue, those that answer for them on the day of the appeal.
+    /// Where a standing ruling applies its lead comes first whatever its probability, which is still the model's.
     pub departments: Vec<RankedDepartment>,
+    /// The same in the model's own order where a standing ruling applies; empty where none does.
+    pub model_opinion: Vec<RankedDepartment>,
     /// Calibrated probability that this appeal's dispatch is disputed at all; `None` if the model was never taught disputes.
     pub dispute_risk: Option<f32>,
     /// Calibrated probability that a dispatch to the proposed departments comes back; `None` if none was proposed.
@@ -66,7 +71,7 @@ pub struct Decision {
     pub reading: Reading,
     /// The concrete unit of the lead; `None` without a catalogue, or if it depends on a district that nobody named.
     pub unit: Option<Arc<Unit>>,
-    /// Departments that support the lead, by the matter that the appeal falls under.
+    /// Departments that support the lead, by the standing ruling that applies, or by the matter that the appeal falls under.
     pub supporting_departments: Vec<Arc<Department>>,
     /// What the answer rests on; the model is always the last.
     pub basis: Vec<Ground>,
@@ -79,7 +84,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The most likely department. A model has at least two, so there always is one.
+    /// The department to dispatch to: the most likely one, or the one that a standing ruling says. A model has at least two, so there always is one.
     pub fn lead(&self) -> &RankedDepartment {
         &self.departments[0]
     }

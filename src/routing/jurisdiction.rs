@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::ground::Ground;
 use super::reason;
+use super::ruled::Ruled;
 use super::{Decision, RankedDepartment};
 use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Unit};
 use crate::model::Department;
@@ -106,15 +107,19 @@ impl<'a> Jurisdiction<'a> {
         heirs.into_iter().map(|heir| named(heir, department)).collect()
     }
 
-    /// Fills in unit, supporting departments, basis and reason. `model` is what the model itself put first.
-    pub fn complete(&self, decision: &mut Decision, model: Ground) {
+    /// Fills in unit, supporting departments, basis and reason. `model` is what the model itself put first, `ruled` what the
+    /// rulings say: who supports by a standing ruling does so whatever the matter says.
+    pub fn complete(&self, decision: &mut Decision, model: Ground, ruled: Ruled) {
         let lead = Arc::clone(&decision.lead().department);
         let Circumstances { day, district, words } = self.circumstances;
         let known = self.catalog.district(district);
         decision.unit = self.catalog.unit(&lead.id, known, words, *day).cloned().map(Arc::new);
-        decision.supporting_departments = self.supporting(&lead);
+        decision.supporting_departments = match ruled.standing {
+            Some(_) => ruled.supporting,
+            None => self.supporting(&lead),
+        };
         decision.catalog_version = Some(self.catalog.version.clone());
-        decision.basis = self.grounds(&lead, model);
+        decision.basis = self.grounds(&lead, model, ruled.standing, ruled.precedents);
         decision.reason = reason::line(decision, self.place(district, known.is_some(), decision.unit.as_deref()));
     }
 
@@ -129,9 +134,9 @@ impl<'a> Jurisdiction<'a> {
         }
     }
 
-    fn grounds(&self, lead: &Arc<Department>, model: Ground) -> Vec<Ground> {
+    fn grounds(&self, lead: &Arc<Department>, model: Ground, standing: Option<Ground>, precedents: Vec<Ground>) -> Vec<Ground> {
         let day = self.circumstances.day;
-        let mut grounds = Vec::new();
+        let mut grounds = Vec::from_iter(standing);
         if let Ground::Model { department: former, .. } = &model {
             match self.catalog.in_force(&former.id, day) {
                 InForce::Itself(entry) => {
@@ -170,8 +175,11 @@ impl<'a> Jurisdiction<'a> {
             text: duty.text.clone(),
             basis: duty.basis.clone(),
         }));
-        let supported =
-            grounds.iter().any(|ground| matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. }));
+        let supports = |ground: &Ground| {
+            matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. } | Ground::StandingRuling { .. })
+        };
+        let supported = grounds.iter().any(supports);
+        grounds.extend(precedents);
         grounds.push(match model {
             Ground::Model { version, department, probability, .. } => {
                 Ground::Model { version, department, probability, alone: !supported }
@@ -193,7 +201,7 @@ impl<'a> Jurisdiction<'a> {
     }
 
     /// Departments of the catalogue as they are on the day, each once.
-    fn on_the_day<'b>(&self, ids: impl IntoIterator<Item = &'b String>) -> Vec<Arc<Department>> {
+    pub fn on_the_day<'b>(&self, ids: impl IntoIterator<Item = &'b String>) -> Vec<Arc<Department>> {
         let mut all: Vec<Arc<Department>> = Vec::new();
         for heir in ids.into_iter().flat_map(|id| self.catalog.in_force(id, self.circumstances.day).departments()) {
             if !all.iter().any(|known| known.id == heir.id) {

@@ -7,11 +7,12 @@ mod jurisdiction;
 mod reason;
 mod review;
 mod router;
+mod ruled;
 mod sentence;
 
 pub use decision::{Decision, Evidence, RankedDepartment, ReviewReason};
 pub use evidence::Clause;
-pub use ground::Ground;
+pub use ground::{Ground, documents};
 pub use jurisdiction::{Circumstances, day_in_the_city, day_of};
 pub use router::{PreparedAppeal, RouteError, Router};
 pub use sentence::second_sentence;

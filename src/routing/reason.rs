@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Decision;
 use super::ground::{Ground, names};
+use super::ruled::Ruled;
 
 /// What there is to say of the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +28,23 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     let lead = &decision.lead().department;
     let mut parts = Vec::new();
     let mut percent = String::new();
-    let mut told = decision.basis.iter().any(|ground| matches!(ground, Ground::Matter { agrees: true, .. }));
+    let says_more = |ground: &Ground| matches!(ground, Ground::Matter { agrees: true, .. } | Ground::StandingRuling { .. });
+    let (mut told, mut likened) = (decision.basis.iter().any(says_more), false);
     for ground in &decision.basis {
         match ground {
+            Ground::StandingRuling { ruling, differs, .. } => {
+                let end = if *differs { "，与模型不一致，请核对" } else { "" };
+                let (matter, body, day, id) = (&ruling.matter, ruling.body.name(), ruling.decided_on, &ruling.id);
+                let lead = names(std::slice::from_ref(lead));
+                parts.push(format!("按类案认定“{matter}”（{body}，{day}，{id}）由{lead}主办{end}"));
+            }
+            // The likest is enough for a line.
+            Ground::Precedent { ruling, leads, agrees, .. } if !likened && !leads.is_empty() => {
+                likened = true;
+                let end = if *agrees { "" } else { "，供参考" };
+                parts.push(format!("相似先例“{}”由{}主办{end}", ruling.matter, names(leads)));
+            }
+            Ground::Precedent { .. } => {}
             Ground::Succession { former, successors, since: Some(since) } if !successors.is_empty() => {
                 let verb = if successors.len() > 1 { "拆分为" } else { "改由" };
                 let end = if successors.len() > 1 { "，请选定" } else { "承接" };
@@ -38,19 +53,24 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
             Ground::Succession { former, .. } => parts.push(format!("当日目录中无“{}”", former.name)),
             Ground::Matter { name, leads, agrees, .. } => {
                 let who = if *agrees { names(std::slice::from_ref(lead)) } else { names(leads) };
-                let end = if *agrees { "" } else { "，与模型不一致，请核对" };
+                let end = if *agrees { "" } else { "，与建议主办不一致，请核对" };
                 parts.push(format!("事项“{name}”目录列{who}主办{end}"));
             }
-            // A matter that agrees says more, and one duty is enough for a line: all of them are in the basis.
+            // A ruling or a matter that agrees says more, and one duty is enough for a line: all of them are in the basis.
             Ground::Duty { department, basis, .. } if !told => {
                 told = true;
                 let document = basis.first().map(|document| format!("（{document}）")).unwrap_or_default();
                 parts.push(format!("属“{}”职责{document}", department.name));
             }
             Ground::Duty { .. } => {}
-            Ground::Model { probability, alone, .. } => {
+            Ground::Model { department, probability, alone, .. } => {
                 let only = if *alone { "仅依据模型判断" } else { "模型把握" };
-                percent = format!("{only}{:.0}%", probability * 100.0);
+                percent = match decision.basis.first() {
+                    Some(Ground::StandingRuling { differs: true, .. }) => {
+                        format!("模型首选“{}”，把握{:.0}%", department.name, probability * 100.0)
+                    }
+                    _ => format!("{only}{:.0}%", probability * 100.0),
+                };
             }
         }
     }
@@ -68,8 +88,12 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
 }
 
 /// What a router without a catalogue says.
-pub(super) fn of_the_model_alone(decision: &mut Decision, model: Ground) {
-    decision.basis = vec![model];
+pub(super) fn without_catalogue(decision: &mut Decision, mut model: Ground, ruled: Ruled) {
+    if let Ground::Model { alone, .. } = &mut model {
+        *alone = ruled.standing.is_none();
+    }
+    decision.supporting_departments = ruled.supporting;
+    decision.basis = ruled.standing.into_iter().chain(ruled.precedents).chain([model]).collect();
     decision.reason = line(decision, UnitNote::NotAsked);
 }
 

@@ -2,18 +2,21 @@
 //! model on another, over many appeals at once.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, Jurisdiction, OfTheDay, day_of};
 use super::reason;
 use super::review;
+use super::ruled::{self, Rulings};
 use super::sentence::second_sentence;
 use super::{Decision, RankedDepartment};
 use crate::catalog::{CatalogError, Day, DepartmentCatalog};
 use crate::model::{
-    Artifacts, ArtifactsError, CENTRES, Calibration, Cores, Department, Encoder, HeadRows, Look, ModelInfo, Sequence, Setting,
+    Artifacts, ArtifactsError, CENTRES, Calibration, Cores, Department, Encoder, HeadRows, Likeness, Look, ModelInfo, Sequence,
+    Setting,
 };
+use crate::rulings::{Precedent, RulingBook};
 use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
 
 /// An appeal ready for the encoder: cleaned, tokenized, its proposed departments found among the model's.
@@ -27,7 +30,7 @@ pub struct PreparedAppeal {
     pub proposed: Vec<usize>,
     /// Whether the operator's category or type goes in as the second sentence.
     pub with_category: bool,
-    /// What the catalogue is asked about; `None` if there is no catalogue, or no day to ask it for.
+    /// What the catalogue and the rulings are asked about; `None` if there is no day to ask them for.
     pub circumstances: Option<Circumstances>,
 }
 
@@ -49,7 +52,8 @@ pub enum RouteError {
     Model(String),
 }
 
-/// Routes appeals with one model. Cheap to share by `Arc`; never changes after it was opened.
+/// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings, which is
+/// exchanged whole.
 pub struct Router {
     info: ModelInfo,
     tokenizer: AppealTokenizer,
@@ -59,6 +63,8 @@ pub struct Router {
     centres: Vec<Vec<f32>>,
     /// Who does what, if somebody said.
     catalog: Option<Arc<DepartmentCatalog>>,
+    /// What was ruled. A batch reads one book from its first appeal to its last.
+    rulings: RwLock<Arc<RulingBook>>,
 }
 
 impl Router {
@@ -95,7 +101,8 @@ impl Router {
         let encoder = Encoder::new(&artifacts, setting).map_err(refused)?;
         let info =
             ModelInfo { precision: encoder.precision().to_string(), kernel: encoder.kernel().to_string(), ..artifacts.info() };
-        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres, catalog: None })
+        let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
+        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres, catalog: None, rulings })
     }
 
     /// The same router, answering with a catalogue. Each department of the model must be in it.
@@ -108,6 +115,53 @@ impl Router {
     /// The catalogue that it answers with.
     pub fn catalog(&self) -> Option<&Arc<DepartmentCatalog>> {
         self.catalog.as_ref()
+    }
+
+    /// The book of rulings that the next batch will read. Empty at first.
+    pub fn rulings(&self) -> Arc<RulingBook> {
+        // Whoever panicked while it held the lock had exchanged the whole book, or nothing.
+        Arc::clone(&self.rulings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Exchanges the book: the next batch reads this one. Refused if its embeddings are not as long as this model's.
+    pub fn set_rulings(&self, book: Arc<RulingBook>) -> Result<(), RouteError> {
+        let (given, own) = (book.width(), self.info.embedding_size);
+        if given != own {
+            return Err(RouteError::Model(format!("the rulings' embeddings are {given} long, this model's are {own}")));
+        }
+        *self.rulings.write().unwrap_or_else(PoisonError::into_inner) = book;
+        Ok(())
+    }
+
+    /// How like an appeal must be to a ruling, as it was measured for this model.
+    pub fn likeness(&self) -> &Likeness {
+        &self.calibration.precedents
+    }
+
+    /// The embeddings of texts, each of length one: what a decision on the same text alone has.
+    pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, RouteError> {
+        const PASS_TOKENS: usize = 4096;
+        let encode = |text: &&str| self.tokenizer.encode(&clean(text), None, self.info.max_tokens);
+        let encodings: Vec<Encoding> =
+            texts.iter().map(encode).collect::<Result<_, _>>().map_err(|error| RouteError::Model(error.to_string()))?;
+        let mut embeddings = Vec::with_capacity(texts.len());
+        let mut rest = encodings.as_slice();
+        while !rest.is_empty() {
+            let mut tokens = 0;
+            let fits = rest.iter().take_while(|encoding| {
+                tokens += encoding.ids.len();
+                tokens <= PASS_TOKENS
+            });
+            let (pass, later) = rest.split_at(fits.count().max(1));
+            let sequences: Vec<Sequence<'_>> =
+                pass.iter().map(|encoding| Sequence { ids: &encoding.ids, type_ids: &encoding.type_ids }).collect();
+            let looks: Vec<Look> = (0..pass.len()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
+            let output = self.encoder.forward(&sequences, &looks, Cores::All);
+            let output = output.map_err(|error| RouteError::Model(error.to_string()))?;
+            embeddings.extend(output.embeddings.chunks_exact(self.info.embedding_size).map(<[f32]>::to_vec));
+            rest = later;
+        }
+        Ok(embeddings)
     }
 
     /// What the encoder computes in, and by which instructions, for people.
@@ -130,7 +184,7 @@ impl Router {
         self.info.departments.iter().position(|department| department.id == id_or_name || department.name == id_or_name)
     }
 
-    /// As [`Self::prepare_on`] without a day: the catalogue is then asked only if the appeal says when it was received.
+    /// As [`Self::prepare_on`] without a day: the catalogue and the standing rulings are then asked only if the appeal says when it was received.
     pub fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError> {
         self.prepared(appeal, None)
     }
@@ -143,7 +197,7 @@ impl Router {
 
     fn prepared(&self, appeal: &Appeal, today: Option<Day>) -> Result<PreparedAppeal, RouteError> {
         let fields = appeal.fields();
-        let day = day_of(&fields.received_at).or(today).filter(|_| self.catalog.is_some());
+        let day = day_of(&fields.received_at).or(today);
         let mut proposed = Vec::with_capacity(fields.proposed_departments.len());
         for name in &fields.proposed_departments {
             let rows = self.rows_on(name, day);
@@ -201,9 +255,14 @@ impl Router {
         let HeadRows { department_logits, dispute_logits, embeddings } = &output;
         let logits: Vec<&[f32]> = department_logits.chunks_exact(self.info.departments.len()).collect();
         let embeddings: Vec<&[f32]> = embeddings.chunks_exact(self.info.embedding_size).collect();
+        let firsts: Vec<usize> =
+            batch.iter().scan(0, |row, appeal| Some(std::mem::replace(row, *row + 1 + appeal.clauses.len()))).collect();
+        let book = self.rulings();
+        let circumstances: Vec<_> = batch.iter().map(|appeal| appeal.circumstances.as_ref()).collect();
+        let whole: Vec<&[f32]> = firsts.iter().map(|row| embeddings[*row]).collect();
+        let like = ruled::like(&book, &self.calibration.precedents, &circumstances, &whole);
         let mut decisions = Vec::with_capacity(batch.len());
-        let mut row = 0;
-        for appeal in batch {
+        for ((appeal, row), like) in batch.iter().zip(firsts).zip(like) {
             let rows = row..row + 1 + appeal.clauses.len();
             let raw = RawAnswer {
                 logits: logits[row],
@@ -211,14 +270,19 @@ impl Router {
                 dispute_logit: dispute_logits.as_ref().map(|logits| logits[row]),
                 embedding: embeddings[row],
             };
-            decisions.push(self.decide(appeal, &raw)?);
-            row = rows.end;
+            decisions.push(self.decide(appeal, &raw, &book, like)?);
         }
         Ok(decisions)
     }
 
-    /// From logits to a decision: calibrate, rank, weigh the evidence, say what a person should look at.
-    fn decide(&self, appeal: &PreparedAppeal, raw: &RawAnswer<'_>) -> Result<Decision, RouteError> {
+    /// From logits to a decision: calibrate, rank, weigh the evidence, say what a person should look at, ask the rulings.
+    fn decide(
+        &self,
+        appeal: &PreparedAppeal,
+        raw: &RawAnswer<'_>,
+        book: &RulingBook,
+        like: Vec<Precedent>,
+    ) -> Result<Decision, RouteError> {
         if raw.logits.iter().any(|logit| !logit.is_finite()) {
             return Err(RouteError::Model("the encoder gave values that are no numbers".to_owned()));
         }
@@ -243,6 +307,7 @@ impl Router {
             .then(|| scales.proposal_risk(appeal.proposed.iter().map(|row| probabilities[*row]).sum()));
         let mut decision = Decision {
             departments: ranked.into_iter().map(|one| one.ranked).collect(),
+            model_opinion: Vec::new(),
             dispute_risk: raw.dispute_logit.map(|logit| scales.dispute_risk(logit, &probabilities)),
             proposed_dispatch_risk,
             review_reasons: Vec::new(),
@@ -260,9 +325,16 @@ impl Router {
         let text_tokens = appeal.encoding.spans.iter().flatten().count();
         let familiarity = self.familiarity(raw.embedding);
         decision.review_reasons = review::reasons(&decision, text_tokens, familiarity, &self.calibration.review);
+        let rulings = Rulings {
+            book,
+            likeness: &self.calibration.precedents,
+            departments: &self.info.departments,
+            jurisdiction: jurisdiction.as_ref(),
+        };
+        let ruled = rulings.apply(&mut decision, appeal.circumstances.as_ref(), like);
         match &jurisdiction {
-            Some(jurisdiction) => jurisdiction.complete(&mut decision, model),
-            None => reason::of_the_model_alone(&mut decision, model),
+            Some(jurisdiction) => jurisdiction.complete(&mut decision, model, ruled),
+            None => reason::without_catalogue(&mut decision, model, ruled),
         }
         Ok(decision)
     }

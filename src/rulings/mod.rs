@@ -1,15 +1,23 @@
 //! Rulings (责任认定): what was decided before about who is responsible, for one order or for all of a kind.
 //!
 //! `ruling` is the record; `draft` parses one at the door, whatever it came from, and names every fault of it at once; `reading` reads its fields; `words` cuts
-//! Chinese into the words that a ruling is found by.
+//! Chinese into the words that a ruling is found by. `book` is what the router reads: the standing rulings in force (`standing` says
+//! which one an appeal falls under) and the index of all texts (`precedents`); `nearness` is the arithmetic of likeness.
 //!
 //! Pure: the rulings come from outside, and so does the day.
 
+mod book;
 mod draft;
+mod nearness;
+mod precedents;
 mod reading;
 mod ruling;
+mod standing;
 mod words;
 
+pub use book::{Contradiction, EmbeddedRuling, RulingBook};
 pub use draft::{BasisDraft, Known, PositionDraft, RulingDraft, RulingFault};
+pub use precedents::{Precedent, PrecedentIndex};
 pub use ruling::{Authority, Body, Position, Ruling, RulingId, Scope, Status, Vote};
+pub use standing::{Fitting, Occasion};
 pub use words::{MAX_QUERY_WORDS, query_words, searchable_words};

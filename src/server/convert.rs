@@ -8,7 +8,8 @@ use super::queue::Answer;
 use super::status::ServiceError;
 use crate::catalog::Basis;
 use crate::model::{Department, ModelInfo};
-use crate::routing::{Decision, Ground, RankedDepartment, ReviewReason, RouteError};
+use crate::routing::{Decision, Ground, RankedDepartment, ReviewReason, RouteError, documents as cited};
+use crate::rulings::Scope;
 use crate::text::{AppealError, AppealFields, Reading};
 
 /// How many departments are returned if the caller does not say.
@@ -87,6 +88,7 @@ pub(super) fn response(
     proto::RouteAppealResponse {
         appeal_id,
         departments: decision.departments.iter().take(max_departments).map(ranked).collect(),
+        model_opinion: decision.model_opinion.iter().take(max_departments).map(ranked).collect(),
         lead_department: decision.departments.first().map(ranked),
         dispute_risk: decision.dispute_risk,
         proposed_dispatch_risk: decision.proposed_dispatch_risk,
@@ -131,6 +133,7 @@ fn review_reason(reason: ReviewReason) -> proto::ReviewReason {
         ReviewReason::TooShort => proto::ReviewReason::TooShort,
         ReviewReason::Truncated => proto::ReviewReason::Truncated,
         ReviewReason::UnlikeTraining => proto::ReviewReason::UnlikeTraining,
+        ReviewReason::RulingDiffers => proto::ReviewReason::RulingDiffers,
     }
 }
 
@@ -147,6 +150,7 @@ fn review_note(decision: &Decision) -> String {
             (ReviewReason::TooShort, _) => "内容过短".to_owned(),
             (ReviewReason::Truncated, _) => "内容过长，仅读取首尾".to_owned(),
             (ReviewReason::UnlikeTraining, _) => "与历史工单差异较大".to_owned(),
+            (ReviewReason::RulingDiffers, _) => "类案认定与模型不一致".to_owned(),
         })
         .collect();
     if words.is_empty() { String::new() } else { format!("请人工复核：{}", words.join("；")) }
@@ -169,6 +173,29 @@ fn basis(ground: &Ground) -> proto::Basis {
     use proto::basis::Kind;
     let citation = ground.to_string();
     let kind = match ground {
+        Ground::StandingRuling { ruling, leads, similarity, precision, differs } => {
+            Kind::StandingRuling(proto::StandingRulingBasis {
+                ruling_id: ruling.id.clone(),
+                matter: ruling.matter.clone(),
+                deciding_body: ruling.body.name().to_owned(),
+                decided_date: ruling.decided_on.to_string(),
+                lead_departments: departments(leads),
+                similarity: *similarity,
+                measured_precision: *precision,
+                differs_from_model: *differs,
+                documents: documents(&cited(ruling)),
+            })
+        }
+        Ground::Precedent { ruling, leads, similarity, agrees } => Kind::Precedent(proto::PrecedentBasis {
+            ruling_id: ruling.id.clone(),
+            matter: ruling.matter.clone(),
+            deciding_body: ruling.body.name().to_owned(),
+            decided_date: ruling.decided_on.to_string(),
+            standing: ruling.scope == Scope::Standing,
+            lead_departments: departments(leads),
+            similarity: *similarity,
+            lead_confirmed: *agrees,
+        }),
         Ground::Succession { former, successors, since } => Kind::Succession(proto::SuccessionBasis {
             former_department: Some(department(former)),
             successors: departments(successors),

@@ -1,0 +1,145 @@
+//! The book of rulings as the router reads it: everything that counts, in one snapshot that never changes. Whoever records,
+//! supersedes or withdraws a ruling makes another book of this one and hands it to the router; the next batch reads that.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::nearness::likest;
+use super::standing::StandingRuling;
+use super::{Fitting, Occasion, Precedent, PrecedentIndex, Ruling, Scope, Status};
+
+/// A ruling with the embedding of each of its texts, in the order of [`Ruling::texts`].
+#[derive(Debug, Clone)]
+pub struct EmbeddedRuling {
+    /// Which.
+    pub ruling: Arc<Ruling>,
+    /// Each of length one.
+    pub embeddings: Vec<Vec<f32>>,
+}
+
+/// A standing ruling in force that says otherwise of the same matter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contradiction {
+    /// The one that is there.
+    pub ruling: Arc<Ruling>,
+    /// How like their texts are, at the likest.
+    pub similarity: f32,
+    /// True if it would win over the new one.
+    pub wins: bool,
+}
+
+/// Everything that counts. Cheap to make another of: what did not change is shared.
+#[derive(Debug, Clone)]
+pub struct RulingBook {
+    width: usize,
+    standing: Vec<Arc<StandingRuling>>,
+    precedents: PrecedentIndex,
+}
+
+impl RulingBook {
+    /// With nothing in it, for embeddings of this length.
+    pub fn new(width: usize) -> Self {
+        Self { width, standing: Vec::new(), precedents: PrecedentIndex::new(width) }
+    }
+
+    /// Length of its embeddings.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// True if no ruling counts.
+    pub fn is_empty(&self) -> bool {
+        self.precedents.is_empty()
+    }
+
+    /// The standing rulings in force.
+    pub fn standing(&self) -> impl ExactSizeIterator<Item = &Arc<Ruling>> {
+        self.standing.iter().map(|standing| &standing.ruling)
+    }
+
+    /// How many texts there are to be like.
+    pub fn texts(&self) -> usize {
+        self.precedents.len()
+    }
+
+    /// The same with these rulings as they now are: each takes the place of the one that has its id. One that is not in force does
+    /// not count, and is left out. Hand over many at once when there are many: each call looks through the whole book.
+    ///
+    /// # Panics
+    /// If an embedding has another length than the book's: it is of another model.
+    #[must_use]
+    pub fn with(&self, rulings: &[EmbeddedRuling]) -> Self {
+        let ids = rulings.iter().map(|one| one.ruling.id.as_str()).collect();
+        let mut book = self.without_all(&ids);
+        // Of two with one id the later stands.
+        let mut seen = BTreeSet::new();
+        let mut last: Vec<&EmbeddedRuling> = rulings.iter().rev().filter(|one| seen.insert(one.ruling.id.as_str())).collect();
+        last.reverse();
+        last.retain(|one| one.ruling.status == Status::InForce);
+        for embedding in last.iter().flat_map(|one| &one.embeddings) {
+            assert!(embedding.len() == self.width, "our own bug: an embedding of another model, {} long", embedding.len());
+        }
+        book.precedents = book.precedents.with(last.iter().flat_map(|one| {
+            let ruling = &one.ruling;
+            one.embeddings.iter().map(move |embedding| (ruling, embedding.as_slice()))
+        }));
+        let standing = last.iter().filter(|one| one.ruling.scope == Scope::Standing);
+        book.standing.extend(
+            standing
+                .map(|one| Arc::new(StandingRuling { ruling: Arc::clone(&one.ruling), embeddings: one.embeddings.concat() })),
+        );
+        book
+    }
+
+    /// The same without a ruling.
+    #[must_use]
+    pub fn without(&self, id: &str) -> Self {
+        self.without_all(&BTreeSet::from([id]))
+    }
+
+    fn without_all(&self, ids: &BTreeSet<&str>) -> Self {
+        let standing = self.standing.iter().filter(|standing| !ids.contains(standing.ruling.id.as_str()));
+        Self { width: self.width, standing: standing.cloned().collect(), precedents: self.precedents.without(ids) }
+    }
+
+    /// The standing rulings that fit an appeal and are at least so like it, the one that wins first.
+    pub fn fitting(&self, occasion: &Occasion<'_>, least: f32) -> Vec<Fitting> {
+        let mut all: Vec<Fitting> = self.standing.iter().filter_map(|standing| standing.fitting(occasion, least)).collect();
+        all.sort_by(|a, b| b.ruling.precedence().cmp(&a.ruling.precedence()));
+        all
+    }
+
+    /// For each appeal the likest rulings; see [`PrecedentIndex::search`].
+    pub fn precedents(
+        &self,
+        embeddings: &[&[f32]],
+        most: usize,
+        least: f32,
+        counts: impl Fn(usize, &Ruling) -> bool,
+    ) -> Vec<Vec<Precedent>> {
+        self.precedents.search(embeddings, most, least, counts)
+    }
+
+    /// The standing rulings in force that contradict a new one: they hold on a common day in a common place, are about the same
+    /// matter, by its name or by a likeness of at least `least`, and name another lead. The one that it supersedes is none.
+    pub fn contradictions(&self, new: &EmbeddedRuling, least: f32) -> Vec<Contradiction> {
+        if new.ruling.scope != Scope::Standing || new.ruling.status != Status::InForce {
+            return Vec::new();
+        }
+        let others = self.standing.iter().filter(|there| {
+            let there = &there.ruling;
+            there.id != new.ruling.id && new.ruling.supersedes.as_ref() != Some(&there.id) && there.lead != new.ruling.lead
+        });
+        let mut found: Vec<Contradiction> = Vec::new();
+        for there in others.filter(|there| there.meets(&new.ruling)) {
+            let cosines = new.embeddings.iter().map(|embedding| likest(embedding, &there.embeddings));
+            let similarity = cosines.fold(-1.0, f32::max);
+            if similarity >= least || there.ruling.matter == new.ruling.matter {
+                let wins = there.ruling.precedence() > new.ruling.precedence();
+                found.push(Contradiction { ruling: Arc::clone(&there.ruling), similarity, wins });
+            }
+        }
+        found.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.ruling.id.cmp(&b.ruling.id)));
+        found
+    }
+}
