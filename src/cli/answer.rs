@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paidan::catalog::Basis;
 use paidan::model::Department;
-use paidan::routing::{Decision, Ground};
+use paidan::routing::{Decision, Ground, RiskFactor};
 use serde_json::{Value, json};
 
 /// The whole answer, with the first `top` departments.
@@ -29,6 +29,7 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
         "basis": decision.basis.iter().map(ground).collect::<Vec<_>>(),
         "dispute_risk": decision.dispute_risk,
         "proposed_dispatch_risk": decision.proposed_dispatch_risk,
+        "risk_factors": decision.risk_factors.iter().map(factor).collect::<Vec<_>>(),
         "needs_review": decision.needs_review(),
         "reasons": decision.review_reasons,
         "evidence": evidence,
@@ -38,6 +39,10 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
         "tokens_given": decision.tokens_given,
     });
     format!("{answer:#}\n")
+}
+
+fn factor(factor: &RiskFactor) -> Value {
+    json!({"risk": factor.risk, "kind": factor.witness, "contribution": factor.contribution, "text": factor.text})
 }
 
 fn named(department: &Department) -> Value {

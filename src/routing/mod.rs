@@ -1,6 +1,7 @@
 //! From an appeal to a decision. Read `router.rs` first.
 
 mod decision;
+mod dispute;
 mod evidence;
 mod ground;
 mod jurisdiction;
@@ -10,6 +11,7 @@ mod router;
 mod sentence;
 
 pub use decision::{Decision, Evidence, RankedDepartment, ReviewReason};
+pub use dispute::{Risk, RiskFactor, Witnesses};
 pub use evidence::Clause;
 pub use ground::Ground;
 pub use jurisdiction::{Circumstances, day_in_the_city, day_of};
