@@ -57,6 +57,7 @@ fn write_manifest_with(folder: &Path, int8: Option<Int8Gate>) {
             validation_sha256: String::new(),
         },
         git_commit: String::new(),
+        calibrated_by: String::new(),
         configuration: serde_json::Value::Null,
         metrics: BTreeMap::from([("text_only.accuracy".to_owned(), 0.5)]),
         int8,
