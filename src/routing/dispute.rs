@@ -96,7 +96,7 @@ pub(super) struct Asked<'a> {
     pub with_category: bool,
     /// Rows; empty if nothing is proposed.
     pub proposed: &'a [usize],
-    /// By row.
+    /// By row, as they are called on the day of the appeal.
     pub departments: &'a [Arc<Department>],
 }
 
@@ -171,13 +171,14 @@ impl Asked<'_> {
         let proposed = || self.proposed.iter().map(|row| name(Some(row))).collect::<Vec<_>>().join("、");
         match witness {
             Witness::Head => "内容与以往改派的工单相近".to_owned(),
-            Witness::CloseSecond => format!("{}与{}之间不易分清", name(rows.first()), name(rows.get(1))),
+            Witness::CloseSecond => format!("除{}外，{}也有可能", name(rows.first()), name(rows.get(1))),
             Witness::Unfamiliar => "与各单位以往的工单都不够相似".to_owned(),
             Witness::Words => "用语多见于以往改派的工单".to_owned(),
             Witness::Length => "内容较长，可能不止一件事".to_owned(),
             Witness::Doubt => {
                 let together: f32 = self.proposed.iter().map(probability).sum();
-                format!("模型认为由{}承办的可能只有{:.0}%", proposed(), together * 100.0)
+                let share = if together < 0.01 { "不到1%".to_owned() } else { format!("只有{:.0}%", together * 100.0) };
+                format!("模型认为由{}承办的可能{share}", proposed())
             }
             Witness::Unlike => format!("与{}以往的工单不够相似", proposed()),
             Witness::History => {

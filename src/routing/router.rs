@@ -247,7 +247,7 @@ impl Router {
         let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
         let cosines = self.cosines(raw.embedding);
         let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
-            self.weighed(appeal, raw.dispute_logit, &probabilities, &cosines);
+            self.weighed(appeal, raw.dispute_logit, &probabilities, &cosines, &ranked);
         let mut decision = Decision {
             departments: ranked.into_iter().map(|one| one.ranked).collect(),
             dispute_risk,
@@ -276,14 +276,26 @@ impl Router {
     }
 
     /// Both risks and what raised them.
-    fn weighed(&self, appeal: &PreparedAppeal, dispute_logit: Option<f32>, probabilities: &[f32], cosines: &[f32]) -> Weighed {
+    fn weighed(
+        &self,
+        appeal: &PreparedAppeal,
+        dispute_logit: Option<f32>,
+        probabilities: &[f32],
+        cosines: &[f32],
+        ranked: &[OfTheDay],
+    ) -> Weighed {
+        // A successor speaks for the row that gave it most; whoever has none keeps the name that the model knows.
+        let mut departments = self.info.departments.clone();
+        for OfTheDay { ranked, row } in ranked.iter().rev() {
+            departments[*row] = Arc::clone(&ranked.department);
+        }
         let words = self.weigher.as_ref().and_then(|weigher| weigher.words(appeal.encoding.text_ids()));
         let text_tokens = appeal.encoding.text_tokens();
         let asked = Asked {
             witnesses: Witnesses { dispute_logit, probabilities, cosines, words, text_tokens },
             with_category: appeal.with_category,
             proposed: &appeal.proposed,
-            departments: &self.info.departments,
+            departments: &departments,
         };
         match &self.weigher {
             Some(weigher) => weigher.weigh(&asked),
