@@ -201,7 +201,16 @@ impl Layers {
                 name => Some(name.parse::<Isa>().map_err(|reason| fault("model.kernel", reason + ", auto"))?),
             },
         };
-        Ok(Config { address, service, model, offline: raw.model.offline, computing, catalog, store, log: LogConfig { level, format } })
+        Ok(Config {
+            address,
+            service,
+            model,
+            offline: raw.model.offline,
+            computing,
+            catalog,
+            store,
+            log: LogConfig { level, format },
+        })
     }
 
     /// Every key with its value and origin, in the order of the sections.

@@ -45,7 +45,11 @@ impl Place {
                 command.env_remove(&name);
             }
         }
-        command.env("PAIDAN_MODEL", self.path("model")).env("XDG_DATA_HOME", self.path("data")).env("HF_HOME", self.path("hf")).env("NO_COLOR", "1");
+        command
+            .env("PAIDAN_MODEL", self.path("model"))
+            .env("XDG_DATA_HOME", self.path("data"))
+            .env("HF_HOME", self.path("hf"))
+            .env("NO_COLOR", "1");
         command
     }
 

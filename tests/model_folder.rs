@@ -7,11 +7,11 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use paidan::model::{
-    Artifacts, ArtifactsError, DataRecord, FileRecord, Int8Gate, Manifest, Precision, Setting, file, sha256_hex,
+    Artifacts, ArtifactsError, DISPUTE_WORDS, DataRecord, FileRecord, Int8Gate, Manifest, Precision, Setting, file, sha256_hex,
 };
 use paidan::routing::Router;
-use paidan::text::Appeal;
-use support::{APPEALS, DEPARTMENTS, tiny_model, write_base_model};
+use paidan::text::{Appeal, AppealFields};
+use support::{APPEALS, DEPARTMENTS, tiny_model, write_base_model, write_dispute_model};
 
 fn refusal(folder: &Path) -> String {
     match Router::open(folder) {
@@ -57,6 +57,7 @@ fn write_manifest_with(folder: &Path, int8: Option<Int8Gate>) {
             validation_sha256: String::new(),
         },
         git_commit: String::new(),
+        calibrated_by: String::new(),
         configuration: serde_json::Value::Null,
         metrics: BTreeMap::from([("text_only.accuracy".to_owned(), 0.5)]),
         int8,
@@ -168,6 +169,55 @@ fn a_calibration_that_gives_no_probabilities_is_refused() {
     rewrite_json(folder.path(), file::CALIBRATION, |calibration| calibration["text_only"]["temperature"] = 0.into());
     let error = refusal(folder.path());
     assert!(error.contains("text_only.temperature must be above 0"), "{error}");
+}
+
+#[test]
+fn a_folder_from_before_there_were_witnesses_opens_and_answers_without_saying_what_raised_the_risk() {
+    let folder = tiny_model();
+    let router = Router::open(folder.path()).expect("an old folder");
+    let fields = AppealFields {
+        text: APPEALS[0].to_owned(),
+        proposed_departments: vec![DEPARTMENTS[0].to_owned()],
+        ..AppealFields::default()
+    };
+    let appeal = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
+    let decision = router.route(&[appeal]).expect("routed").remove(0);
+    assert!(decision.dispute_risk.is_some() && decision.proposed_dispatch_risk.is_some());
+    assert!(decision.risk_factors.is_empty());
+}
+
+#[test]
+fn a_broken_dispute_model_is_refused_by_file_and_key() {
+    type Change = fn(&mut serde_json::Value);
+    let changes: [(Change, &str); 5] = [
+        (|d| d["text_only"]["appeal"]["witnesses"]["head"]["spread"] = 0.into(), "text_only.appeal.witnesses.head.spread"),
+        (|d| d["with_category"]["proposal"]["witnesses"]["doubt"]["weight"] = (-1).into(), "proposal.witnesses.doubt.weight"),
+        (|d| d["history"]["无此局"] = 1.into(), "history.无此局"),
+        (|d| d["text_only"]["appeal"]["witnesses"]["gossip"] = serde_json::Value::Null, "gossip"),
+        (|d| d["with_category"] = serde_json::Value::Null, "invalid type"),
+    ];
+    for (change, key) in changes {
+        let folder = tiny_model();
+        write_dispute_model(folder.path());
+        Router::open(folder.path()).expect("a whole folder");
+        rewrite_json(folder.path(), file::DISPUTE, change);
+        let error = refusal(folder.path());
+        assert!(error.contains(file::DISPUTE) && error.contains(key), "{error} does not say {key}");
+    }
+}
+
+#[test]
+fn words_that_are_weighed_but_not_there_or_of_another_shape_are_named() {
+    let folder = tiny_model();
+    write_dispute_model(folder.path());
+    rewrite_weights(folder.path(), |tensors| {
+        tensors.insert(DISPUTE_WORDS.to_owned(), Tensor::zeros((2, 60), DType::F32, &Device::Cpu).expect("a tensor"));
+    });
+    let error = refusal(folder.path());
+    assert!(error.contains(DISPUTE_WORDS) && error.contains("[2, 64]") && error.contains("[2, 60]"), "{error}");
+    rewrite_weights(folder.path(), |tensors| drop(tensors.remove(DISPUTE_WORDS)));
+    let error = refusal(folder.path());
+    assert!(error.contains(file::DISPUTE) && error.contains("witnesses.words"), "{error}");
 }
 
 #[test]

@@ -194,8 +194,7 @@ async fn two_standing_rulings_that_contradict_each_other_are_reported_when_the_s
     let mut client = place.rulings().await;
     client.record_ruling(record(standing("s1", APPEALS[0], "城管"))).await.expect("recorded");
     let second = client.record_ruling(record(standing("s2", APPEALS[0], "交警"))).await.expect("recorded").into_inner();
-    let found: Vec<(&str, bool)> =
-        second.contradictions.iter().map(|one| (one.ruling_id.as_str(), one.prevails)).collect();
+    let found: Vec<(&str, bool)> = second.contradictions.iter().map(|one| (one.ruling_id.as_str(), one.prevails)).collect();
     assert_eq!(found, [("s1", false)]);
     let agreeing = client.record_ruling(record(standing("s3", APPEALS[1], "城管"))).await.expect("recorded").into_inner();
     assert!(agreeing.contradictions.is_empty());
@@ -229,18 +228,15 @@ async fn a_file_is_imported_with_its_bad_rows_named_and_comes_out_again_in_every
     let place = place(&database.url).await;
     let mut client = place.rulings().await;
     let good: Vec<RulingDraft> = (0..5).map(|i| drafts::standing(&format!("s{i}"), APPEALS[i], "城管")).collect();
-    for (format, kind) in [(Format::Jsonl, FileFormat::Jsonl), (Format::Csv, FileFormat::Csv), (Format::Xlsx, FileFormat::Xlsx)] {
+    for (format, kind) in [(Format::Jsonl, FileFormat::Jsonl), (Format::Csv, FileFormat::Csv), (Format::Xlsx, FileFormat::Xlsx)]
+    {
         let mut all = good.clone();
         all.insert(2, RulingDraft { lead: "城菅".to_owned(), id: "bad".to_owned(), ..good[2].clone() });
         let bytes = exchange::write(format, &all).expect("a file");
         let line = if format == Format::Jsonl { 3 } else { 4 };
         let parts: Vec<proto::ImportRulingsRequest> = bytes
             .chunks(700)
-            .map(|part| proto::ImportRulingsRequest {
-                format: kind.into(),
-                actor: "认定办".to_owned(),
-                data: part.to_vec(),
-            })
+            .map(|part| proto::ImportRulingsRequest { format: kind.into(), actor: "认定办".to_owned(), data: part.to_vec() })
             .collect();
         let imported = client.import_rulings(tokio_stream::iter(parts)).await.expect("imported").into_inner();
         assert_eq!(imported.ruling_count, 5, "{format:?}: {:?}", imported.faults);

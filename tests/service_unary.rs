@@ -106,6 +106,25 @@ async fn the_model_says_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_risky_appeal_lists_what_raised_each_risk_strongest_first() {
+    use paidan::server::proto::risk_factor::{Kind, Risk};
+    let folder = support::tiny_model();
+    support::write_dispute_model(folder.path());
+    let router = Arc::new(Router::open(folder.path()).expect("a model"));
+    let server = Running::start(&router, config()).await;
+    let request = RouteAppealRequest { proposed_department: "城管".to_owned(), ..text(support::APPEALS[0]) };
+    let answer = server.client().await.route_appeal(request).await.expect("an answer").into_inner();
+    let factors = &answer.risk_factors;
+    let of = |kind: Kind| factors.iter().find(|factor| factor.kind() == kind);
+    let history = of(Kind::DepartmentHistory).expect("its dispatches came back before");
+    assert_eq!((history.risk(), history.contribution), (Risk::ProposedDispatch, 1.0));
+    assert!(history.display_text.contains("城管"), "{}", history.display_text);
+    assert!(factors.iter().any(|factor| factor.risk() == Risk::Dispute), "{factors:?}");
+    assert!(factors.is_sorted_by(|a, b| a.contribution >= b.contribution), "{factors:?}");
+    assert!(factors.iter().all(|factor| factor.contribution > 0.0 && !factor.display_text.is_empty()), "{factors:?}");
+}
+
+#[tokio::test]
 async fn what_comes_over_the_wire_is_what_the_router_says() {
     let folder = support::tiny_model();
     let router = Arc::new(Router::open(folder.path()).expect("a model"));

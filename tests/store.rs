@@ -15,7 +15,9 @@ fn draft(id: &str, matter: &str, lead: &str) -> RulingDraft {
         lead: lead.to_owned(),
         body: "committee".to_owned(),
         decided_on: "2026-03-01".to_owned(),
-        basis: vec![BasisDraft { level: "会议纪要".to_owned(), document: "第3次会商".to_owned(), ..BasisDraft::default() }],
+        basis: vec![BasisDraft {
+            level: "会议纪要".to_owned(), document: "第3次会商".to_owned(), ..BasisDraft::default()
+        }],
         orders: vec![format!("order-{id}")],
         ..RulingDraft::default()
     }
@@ -123,7 +125,8 @@ async fn a_filtered_list_comes_in_pages_without_gap_or_repeat() {
 async fn chinese_words_are_found_and_the_rarer_word_weighs_more() {
     for database in databases().await {
         let store = &database.store;
-        for (id, matter) in [("a", "餐馆油烟扰民"), ("b", "广场舞噪声扰民"), ("c", "工地夜间施工噪声扰民"), ("d", "路灯不亮")] {
+        for (id, matter) in [("a", "餐馆油烟扰民"), ("b", "广场舞噪声扰民"), ("c", "工地夜间施工噪声扰民"), ("d", "路灯不亮")]
+        {
             store.record(ruling(id, matter, "城管"), None, "x").await.expect("recorded");
         }
         let found = store.search("楼下的油烟扰民", &all(), 10).await.expect("found");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paidan::catalog::Basis;
 use paidan::model::Department;
-use paidan::routing::{Decision, Ground, RankedDepartment, documents as cited};
+use paidan::routing::{Decision, Ground, RankedDepartment, RiskFactor, documents as cited};
 use serde_json::{Value, json};
 
 /// The whole answer, with the first `top` departments.
@@ -28,6 +28,7 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
         "model_opinion": ranking(&decision.model_opinion),
         "dispute_risk": decision.dispute_risk,
         "proposed_dispatch_risk": decision.proposed_dispatch_risk,
+        "risk_factors": decision.risk_factors.iter().map(factor).collect::<Vec<_>>(),
         "needs_review": decision.needs_review(),
         "reasons": decision.review_reasons,
         "evidence": evidence,
@@ -37,6 +38,10 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
         "tokens_given": decision.tokens_given,
     });
     format!("{answer:#}\n")
+}
+
+fn factor(factor: &RiskFactor) -> Value {
+    json!({"risk": factor.risk, "kind": factor.witness, "contribution": factor.contribution, "text": factor.text})
 }
 
 fn named(department: &Department) -> Value {

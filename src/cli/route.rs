@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read, Write};
 use std::time::{Duration, Instant};
 
-use paidan::routing::{Decision, ReviewReason};
+use paidan::routing::{Decision, ReviewReason, Risk, RiskFactor};
 use paidan::text::{Appeal, AppealFields, Reading};
 
 use super::answer;
@@ -129,6 +129,13 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
     if let Some(risk) = decision.proposed_dispatch_risk {
         let proposed = appeal.fields().proposed_departments.join("、");
         lines.push(format!("拟派{proposed}，退单或改派的可能  {}", percent(risk)));
+    }
+    if !decision.risk_factors.is_empty() {
+        let factor = |factor: &RiskFactor| match factor.risk {
+            Risk::Dispute => factor.text.clone(),
+            Risk::ProposedDispatch => format!("拟派：{}", factor.text),
+        };
+        lines.push(format!("风险缘由  {}", decision.risk_factors.iter().map(factor).collect::<Vec<_>>().join("；")));
     }
     lines.push(if decision.needs_review() {
         let reasons: Vec<String> = decision.review_reasons.iter().map(|reason| reason_in_words(*reason, decision)).collect();

@@ -12,9 +12,11 @@ use candle_core::Tensor;
 use super::calibration::Calibration;
 use super::config::BertConfig;
 use super::departments::Department;
+use super::dispute::DisputeModel;
 use super::encoder::PrecisionError;
 use super::manifest::{Manifest, sha256_hex};
 use super::weights::{self, WeightsError};
+use super::words::DISPUTE_WORDS;
 
 /// Names of the files.
 pub mod file {
@@ -28,6 +30,8 @@ pub mod file {
     pub const DEPARTMENTS: &str = "departments.json";
     /// Temperatures and thresholds.
     pub const CALIBRATION: &str = "calibration.json";
+    /// Weights of the witnesses of a dispute; may be missing.
+    pub const DISPUTE: &str = "dispute.json";
     /// Checksums, origin, figures.
     pub const MANIFEST: &str = "manifest.json";
 }
@@ -51,6 +55,8 @@ pub struct Artifacts {
     pub departments: Vec<Arc<Department>>,
     /// Temperatures and thresholds.
     pub calibration: Calibration,
+    /// Weights of the witnesses of a dispute; `None` for a folder from before there were any: then the calibration judges alone.
+    pub dispute: Option<DisputeModel>,
     /// `None` for a folder that `paidan-train` did not write.
     pub manifest: Option<Manifest>,
 }
@@ -169,8 +175,10 @@ impl Artifacts {
             None => Calibration::default(),
         };
         calibration.check().map_err(|reason| reader.malformed(file::CALIBRATION, reason))?;
+        let dispute = reader.dispute(&departments, tensors.contains_key(DISPUTE_WORDS))?;
         let manifest = reader.manifest;
-        Ok(Self { folder: folder.to_owned(), config, tokenizer, tensors, weights_sha256, departments, calibration, manifest })
+        let folder = folder.to_owned();
+        Ok(Self { folder, config, tokenizer, tensors, weights_sha256, departments, calibration, dispute, manifest })
     }
 
     /// True if the weights hold a dispute head.
@@ -284,6 +292,15 @@ impl Reader<'_> {
             return Err(self.malformed(file::DEPARTMENTS, reason));
         }
         Ok(departments.into_iter().map(Arc::new).collect())
+    }
+
+    /// `dispute.json`, checked; `None` if the folder has none.
+    fn dispute(&self, departments: &[Arc<Department>], has_words: bool) -> Result<Option<DisputeModel>, ArtifactsError> {
+        let Some(bytes) = self.optional(file::DISPUTE)? else { return Ok(None) };
+        let model: DisputeModel = self.parse(file::DISPUTE, &bytes)?;
+        let known = departments.iter().map(|department| department.id.as_str());
+        model.check(known, has_words).map_err(|reason| self.malformed(file::DISPUTE, reason))?;
+        Ok(Some(model))
     }
 
     fn missing(&self, name: &str) -> ArtifactsError {

@@ -12,7 +12,7 @@ pub struct Manifest {
     pub format: u32,
     /// Name of the model: what it routes for.
     pub name: String,
-    /// Names this very set of weights; unique among all that the data team ever released.
+    /// Names this very set of weights and how it was calibrated; unique among all that the data team ever released.
     pub version: String,
     /// RFC 3339.
     pub created_at: String,
@@ -22,6 +22,9 @@ pub struct Manifest {
     pub data: DataRecord,
     /// Commit of the program that trained it, with `-dirty` if the tree had changes; empty if unknown.
     pub git_commit: String,
+    /// The same of the program that calibrated it anew, if that was done after the training.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub calibrated_by: String,
     /// The whole training configuration.
     pub configuration: serde_json::Value,
     /// Measured on validation data: name -> value.

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
 use super::config::BertConfig;
+use super::words::DISPUTE_WORDS;
 
 /// Why weights were refused.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +120,11 @@ pub fn check(config: &BertConfig, tensors: &HashMap<String, Tensor>) -> Result<(
         expect(tensors, "bert.pooler.dense.bias", &[hidden])?;
         if tensors.contains_key(CENTRES) {
             expect(tensors, CENTRES, &[rows, hidden])?;
+        }
+        if let Some(words) = tensors.get(DISPUTE_WORDS) {
+            // Buckets are taken from the upper bits of a hash: any other number of them is brought to the next power of two.
+            let buckets = words.dims().last().copied().unwrap_or_default().next_power_of_two().max(2);
+            expect(tensors, DISPUTE_WORDS, &[2, buckets])?;
         }
     }
     if tensors.contains_key("dispute_head.weight") || tensors.contains_key("dispute_head.bias") {

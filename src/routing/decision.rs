@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Ground;
+use super::{Ground, RiskFactor};
 use crate::catalog::Unit;
 use crate::model::Department;
 use crate::text::Reading;
@@ -59,6 +59,8 @@ pub struct Decision {
     pub dispute_risk: Option<f32>,
     /// Calibrated probability that a dispatch to the proposed departments comes back; `None` if none was proposed.
     pub proposed_dispatch_risk: Option<f32>,
+    /// What raised either risk above a typical order's, strongest first; empty if the model cannot say.
+    pub risk_factors: Vec<RiskFactor>,
     /// Why a person should look; empty if the answer may go out alone.
     pub review_reasons: Vec<ReviewReason>,
     /// Spans of the appeal, strongest first.

@@ -1,6 +1,7 @@
 //! From an appeal to a decision. Read `router.rs` first.
 
 mod decision;
+mod dispute;
 mod evidence;
 mod ground;
 mod jurisdiction;
@@ -11,6 +12,7 @@ mod ruled;
 mod sentence;
 
 pub use decision::{Decision, Evidence, RankedDepartment, ReviewReason};
+pub use dispute::{Risk, RiskFactor, Witnesses};
 pub use evidence::Clause;
 pub use ground::{Ground, documents};
 pub use jurisdiction::{Circumstances, day_in_the_city, day_of};

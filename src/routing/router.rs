@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::dispute::{self, Asked, Weighed, Weigher, Witnesses};
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, Jurisdiction, OfTheDay, day_of};
 use super::reason;
@@ -12,9 +13,10 @@ use super::ruled::{self, Rulings};
 use super::sentence::second_sentence;
 use super::{Decision, RankedDepartment};
 use crate::catalog::{CatalogError, Day, DepartmentCatalog};
+use crate::model::calibration::Scales;
 use crate::model::{
-    Artifacts, ArtifactsError, CENTRES, Calibration, Cores, Department, Encoder, HeadRows, Likeness, Look, ModelInfo, Sequence,
-    Setting,
+    Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DISPUTE_WORDS, Department, DisputeWords, Encoder, HeadRows,
+    Likeness, Look, ModelInfo, Sequence, Setting,
 };
 use crate::rulings::{Precedent, RulingBook};
 use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
@@ -61,6 +63,8 @@ pub struct Router {
     calibration: Calibration,
     /// Mean embedding of each department's training orders; empty if the model has none.
     centres: Vec<Vec<f32>>,
+    /// Weighs the witnesses of a dispute; `None` if the folder is from before there were any.
+    weigher: Option<Weigher>,
     /// Who does what, if somebody said.
     catalog: Option<Arc<DepartmentCatalog>>,
     /// What was ruled. A batch reads one book from its first appeal to its last.
@@ -97,12 +101,14 @@ impl Router {
             Some(centres) => centres.to_vec2().map_err(weights)?,
             None => Vec::new(),
         };
+        let words = artifacts.tensors.get(DISPUTE_WORDS).map(DisputeWords::from_tensor).transpose().map_err(weights)?;
+        let weigher = artifacts.dispute.clone().map(|model| Weigher::new(model, words, &artifacts.departments));
         let refused = |source| ArtifactsError::Precision { folder: artifacts.folder.clone(), source };
         let encoder = Encoder::new(&artifacts, setting).map_err(refused)?;
         let info =
             ModelInfo { precision: encoder.precision().to_string(), kernel: encoder.kernel().to_string(), ..artifacts.info() };
         let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
-        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres, catalog: None, rulings })
+        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres, weigher, catalog: None, rulings })
     }
 
     /// The same router, answering with a catalogue. Each department of the model must be in it.
@@ -286,8 +292,7 @@ impl Router {
         if raw.logits.iter().any(|logit| !logit.is_finite()) {
             return Err(RouteError::Model("the encoder gave values that are no numbers".to_owned()));
         }
-        let scales = if appeal.with_category { &self.calibration.with_category } else { &self.calibration.text_only };
-        let probabilities = scales.department_probabilities(raw.logits);
+        let probabilities = self.scales(appeal).department_probabilities(raw.logits);
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
         let ranked = |row: &usize| RankedDepartment {
@@ -303,13 +308,15 @@ impl Router {
         // After a merger the lead may be another than the model's first: then its own strongest row speaks for it.
         let row = ranked[0].row;
         let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
-        let proposed_dispatch_risk = (!appeal.proposed.is_empty())
-            .then(|| scales.proposal_risk(appeal.proposed.iter().map(|row| probabilities[*row]).sum()));
+        let cosines = self.cosines(raw.embedding);
+        let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
+            self.weighed(appeal, raw.dispute_logit, &probabilities, &cosines, &ranked);
         let mut decision = Decision {
             departments: ranked.into_iter().map(|one| one.ranked).collect(),
             model_opinion: Vec::new(),
-            dispute_risk: raw.dispute_logit.map(|logit| scales.dispute_risk(logit, &probabilities)),
+            dispute_risk,
             proposed_dispatch_risk,
+            risk_factors: factors,
             review_reasons: Vec::new(),
             evidence: evidence::weigh(&appeal.clauses, row, raw.logits, raw.without_clause),
             tokens_read: appeal.encoding.ids.len(),
@@ -322,9 +329,9 @@ impl Router {
             catalog_version: None,
             embedding: raw.embedding.to_vec(),
         };
-        let text_tokens = appeal.encoding.spans.iter().flatten().count();
-        let familiarity = self.familiarity(raw.embedding);
-        decision.review_reasons = review::reasons(&decision, text_tokens, familiarity, &self.calibration.review);
+        let familiarity = cosines.iter().copied().max_by(f32::total_cmp);
+        decision.review_reasons =
+            review::reasons(&decision, appeal.encoding.text_tokens(), familiarity, &self.calibration.review);
         let rulings = Rulings {
             book,
             likeness: &self.calibration.precedents,
@@ -339,10 +346,42 @@ impl Router {
         Ok(decision)
     }
 
-    /// Cosine of an embedding to the nearest department's centre; `None` if the model has no centres.
-    fn familiarity(&self, embedding: &[f32]) -> Option<f32> {
+    /// Both risks and what raised them.
+    fn weighed(
+        &self,
+        appeal: &PreparedAppeal,
+        dispute_logit: Option<f32>,
+        probabilities: &[f32],
+        cosines: &[f32],
+        ranked: &[OfTheDay],
+    ) -> Weighed {
+        // A successor speaks for the row that gave it most; whoever has none keeps the name that the model knows.
+        let mut departments = self.info.departments.clone();
+        for OfTheDay { ranked, row } in ranked.iter().rev() {
+            departments[*row] = Arc::clone(&ranked.department);
+        }
+        let words = self.weigher.as_ref().and_then(|weigher| weigher.words(appeal.encoding.text_ids()));
+        let text_tokens = appeal.encoding.text_tokens();
+        let asked = Asked {
+            witnesses: Witnesses { dispute_logit, probabilities, cosines, words, text_tokens },
+            with_category: appeal.with_category,
+            proposed: &appeal.proposed,
+            departments: &departments,
+        };
+        match &self.weigher {
+            Some(weigher) => weigher.weigh(&asked),
+            None => dispute::by_scales(self.scales(appeal), &asked),
+        }
+    }
+
+    fn scales(&self, appeal: &PreparedAppeal) -> &Scales {
+        if appeal.with_category { &self.calibration.with_category } else { &self.calibration.text_only }
+    }
+
+    /// Cosine of an embedding to each department's centre; empty if the model has no centres.
+    fn cosines(&self, embedding: &[f32]) -> Vec<f32> {
         let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
-        self.centres.iter().map(cosine).max_by(f32::total_cmp)
+        self.centres.iter().map(cosine).collect()
     }
 }
 

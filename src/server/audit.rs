@@ -69,7 +69,11 @@ impl AuditTrail {
 /// An order's number as it may be kept: should somebody have put a phone or an identity card in its place, that is masked.
 pub(super) fn without_person(order_id: &str) -> String {
     let masked = crate::text::masked(order_id);
-    if ["[手机号]", "[电话]", "[证件号]"].iter().any(|mask| masked.contains(mask)) { masked } else { order_id.to_owned() }
+    if ["[手机号]", "[电话]", "[证件号]"].iter().any(|mask| masked.contains(mask)) {
+        masked
+    } else {
+        order_id.to_owned()
+    }
 }
 
 async fn write(store: Store, mut receiver: mpsc::Receiver<NewEntry>, missed: Arc<AtomicU64>) {

@@ -7,8 +7,8 @@ use super::proto;
 use super::queue::Answer;
 use super::status::ServiceError;
 use crate::catalog::Basis;
-use crate::model::{Department, ModelInfo};
-use crate::routing::{Decision, Ground, RankedDepartment, ReviewReason, RouteError, documents as cited};
+use crate::model::{Department, ModelInfo, Witness};
+use crate::routing::{Decision, Ground, RankedDepartment, ReviewReason, Risk, RiskFactor, RouteError, documents as cited};
 use crate::rulings::Scope;
 use crate::text::{AppealError, AppealFields, Reading};
 
@@ -122,6 +122,7 @@ pub(super) fn response(
         basis: decision.basis.iter().map(basis).collect(),
         reason: decision.reason,
         catalog_version: decision.catalog_version.unwrap_or_default(),
+        risk_factors: decision.risk_factors.into_iter().map(risk_factor).collect(),
     }
 }
 
@@ -166,6 +167,25 @@ fn department(department: &Department) -> proto::Department {
 
 fn departments(departments: &[Arc<Department>]) -> Vec<proto::Department> {
     departments.iter().map(|one| department(one)).collect()
+}
+
+fn risk_factor(factor: RiskFactor) -> proto::RiskFactor {
+    use proto::risk_factor::Kind;
+    let risk = match factor.risk {
+        Risk::Dispute => proto::risk_factor::Risk::Dispute,
+        Risk::ProposedDispatch => proto::risk_factor::Risk::ProposedDispatch,
+    };
+    let kind = match factor.witness {
+        Witness::Head => Kind::LikeDisputed,
+        Witness::CloseSecond => Kind::CloseSecond,
+        Witness::Unfamiliar => Kind::Unfamiliar,
+        Witness::Words => Kind::DisputedWords,
+        Witness::Length => Kind::LongText,
+        Witness::Doubt => Kind::UnlikelyDepartment,
+        Witness::Unlike => Kind::UnlikeDepartment,
+        Witness::History => Kind::DepartmentHistory,
+    };
+    proto::RiskFactor { risk: risk.into(), kind: kind.into(), contribution: factor.contribution, display_text: factor.text }
 }
 
 /// One ground of the answer.

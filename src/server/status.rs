@@ -161,7 +161,8 @@ impl ServiceError {
     }
 
     fn told(&self) -> Told {
-        let told = |code, reason, message_zh: String| Told { code, reason, message_zh, violations: Vec::new(), retry_after: None };
+        let told =
+            |code, reason, message_zh: String| Told { code, reason, message_zh, violations: Vec::new(), retry_after: None };
         match self {
             Self::Invalid { field, code, description, description_zh } => Told {
                 violations: vec![violation(field, code, description, description_zh)],

@@ -227,8 +227,7 @@ pub(super) async fn append(transaction: &mut Transaction<'static, Any>, new: &[N
         let NewEntry { time, actor, action, order_id, ruling, versions, detail } = new.clone();
         let action = action.name().to_owned();
         let hash = String::new();
-        let mut entry =
-            AuditEntry { number, time, actor, action, order_id, ruling, versions, detail, previous_hash, hash };
+        let mut entry = AuditEntry { number, time, actor, action, order_id, ruling, versions, detail, previous_hash, hash };
         entry.hash = entry.computed_hash();
         sqlx::query(
             "INSERT INTO audit_entries (number, time, actor, action, order_id, ruling, versions, detail, previous_hash, hash) \

@@ -51,8 +51,7 @@ impl Store {
              ON e.ruling = r.id AND e.revision = r.revision AND e.model_version = $2 \
              WHERE r.change > $1 {counting} ORDER BY r.change LIMIT {most}"
         );
-        let rows =
-            sqlx::query(AssertSqlSafe(statement)).bind(number).bind(model_version).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(number).bind(model_version).fetch_all(&self.pool).await?;
         let change = |row: &AnyRow| {
             let vectors: Option<Vec<u8>> = row.try_get("vectors")?;
             Ok(Change {

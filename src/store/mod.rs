@@ -115,7 +115,8 @@ impl Store {
 async fn prepare(connection: &mut AnyConnection, pages: Option<u32>) -> sqlx::Result<()> {
     if connection.backend_name() == "SQLite" {
         // FULL: an acknowledged write is on disk even if the power fails.
-        let settings = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+        let settings =
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
         connection.execute(settings).await?;
         if let Some(pages) = pages {
             connection.execute(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).await?;

@@ -120,8 +120,7 @@ impl Store {
     pub async fn list(&self, filter: &Filter, size: usize, page_token: &str) -> Result<Page, StoreError> {
         let (condition, mut values) = filter.sql(1);
         values.insert(0, after(page_token)?);
-        let statement =
-            format!("SELECT {COLUMNS} FROM rulings WHERE id > $1 AND ({condition}) ORDER BY id LIMIT {}", size + 1);
+        let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id > $1 AND ({condition}) ORDER BY id LIMIT {}", size + 1);
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for value in &values {
             query = query.bind(value);
@@ -221,9 +220,8 @@ async fn write(transaction: &mut Transaction<'static, Any>, stored: &mut StoredR
     stored.update_time = now;
     stored.revision += 1;
     // The row is the turn: who changed it last and has not committed yet is waited for, so that numbers are committed in order.
-    let change: i64 = sqlx::query_scalar("UPDATE last_change SET number = number + 1 RETURNING number")
-        .fetch_one(&mut **transaction)
-        .await?;
+    let change: i64 =
+        sqlx::query_scalar("UPDATE last_change SET number = number + 1 RETURNING number").fetch_one(&mut **transaction).await?;
     let ruling = &stored.ruling;
     let draft = RulingDraft::from(ruling);
     let document = serde_json::to_string(&draft)

@@ -38,6 +38,11 @@ pub struct Encoding {
 }
 
 impl Encoding {
+    /// Ids of the appeal's text that were read.
+    pub fn text_ids(&self) -> impl Iterator<Item = u32> {
+        self.ids.iter().zip(&self.spans).filter(|(_, span)| span.is_some()).map(|(id, _)| *id)
+    }
+
     /// Number of tokens of the appeal's text that were read: neither special ones nor the second sentence.
     pub fn text_tokens(&self) -> usize {
         self.spans.iter().flatten().count()

@@ -124,7 +124,12 @@ impl Postgres {
 
     pub fn create(&self, name: &str) {
         let statement = format!("CREATE DATABASE {name}");
-        let done = self.command("psql").args(["-q", "-U", "paidan", "-d", "postgres", "-c", &statement]).arg("-h").arg(&self.folder).status();
+        let done = self
+            .command("psql")
+            .args(["-q", "-U", "paidan", "-d", "postgres", "-c", &statement])
+            .arg("-h")
+            .arg(&self.folder)
+            .status();
         assert!(done.expect("psql").success());
     }
 

@@ -161,6 +161,7 @@ impl Gated {
             model_opinion: Vec::new(),
             dispute_risk: Some(0.25),
             proposed_dispatch_risk: (!prepared.proposed.is_empty()).then_some(0.75),
+            risk_factors: Vec::new(),
             review_reasons: vec![ReviewReason::CloseSecond, ReviewReason::Truncated],
             evidence: vec![Evidence { start: 1, end: 3, weight: 0.5 }],
             tokens_read: prepared.tokens(),

@@ -2,11 +2,13 @@
 //! through it in a millisecond. Its answers mean nothing, but they are always the same.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{Device, Result, Tensor};
-use paidan::model::{CENTRES, Calibration, Department, file};
+use paidan::model::{
+    CENTRES, Calibration, DISPUTE_WORDS, Department, DisputeModel, DisputeWords, Weighing, Weighings, Weight, Witness, file,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -165,6 +167,23 @@ pub fn write_tiny_model(folder: &Path, seed: u64) {
     let departments = DEPARTMENTS.map(|id| Department { id: id.to_owned(), name: format!("{id}部门"), training_orders: 100 });
     write(folder, file::DEPARTMENTS, &departments);
     write(folder, file::CALIBRATION, &Calibration::default());
+}
+
+/// Teaches the tiny model to weigh every witness of a dispute: all of one weight, the words but by the bias of their buckets.
+/// "城管" has a history of dispatches that came back.
+pub fn write_dispute_model(folder: &Path) {
+    let path = folder.join(file::WEIGHTS);
+    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).expect("weights");
+    let words = DisputeWords::new(vec![0.5; 64], &[1.0; 64]);
+    tensors.insert(DISPUTE_WORDS.to_owned(), words.to_tensor().expect("a tensor"));
+    candle_core::safetensors::save(&tensors, &path).expect("written");
+    let heard = |witnesses: &[Witness]| Weighing {
+        bias: -3.0,
+        witnesses: witnesses.iter().map(|one| (*one, Weight { typical: 0.0, spread: 1.0, weight: 0.5 })).collect(),
+    };
+    let weighings = Weighings { appeal: heard(&Witness::OF_AN_APPEAL), proposal: heard(&Witness::OF_A_PROPOSAL) };
+    let history = BTreeMap::from([("城管".to_owned(), 2.0)]);
+    write(folder, file::DISPUTE, &DisputeModel { text_only: weighings.clone(), with_category: weighings, history });
 }
 
 /// The folder of [`write_tiny_model`] in a place that is removed with the value.

@@ -2,10 +2,13 @@
 //! thresholds beyond which a person should look.
 
 use paidan::evaluation::{DepartmentScores, RiskScores, Truth, WorkOrder, coverage_at, coverage_points};
-use paidan::model::Calibration;
 use paidan::model::calibration::{DisputeWeights, ProposalWeights, Scales, entropy, sharpened, surprise, surprises};
+use paidan::model::{Calibration, DisputeModel, DisputeWords, Weighings};
+
+use paidan::routing::Witnesses;
 
 use crate::dataset::Labels;
+use crate::dispute::Hearing;
 use crate::logistic;
 use crate::validate::Answers;
 
@@ -30,6 +33,26 @@ pub struct Judged<'a> {
     pub labels: &'a Labels,
     /// What it said, in the orders' order.
     pub answers: &'a Answers,
+    /// What the training orders taught besides.
+    pub lore: &'a Lore,
+}
+
+/// What the training orders taught besides the weights of the encoder and its heads.
+pub struct Lore {
+    /// The mean embedding of each department's orders.
+    pub centres: Vec<Vec<f32>>,
+    /// Words of disputed orders; `None` if it is not known which were.
+    pub words: Option<DisputeWords>,
+    /// How often dispatches to each department came back.
+    pub history: Vec<f32>,
+}
+
+impl Lore {
+    /// Cosine to each department's centre.
+    pub fn cosines(&self, embedding: &[f32]) -> Vec<f32> {
+        let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
+        self.centres.iter().map(cosine).collect()
+    }
 }
 
 impl Judged<'_> {
@@ -43,17 +66,51 @@ impl Judged<'_> {
         self.orders.iter().enumerate().filter_map(known).collect()
     }
 
+    /// The departments that the operator named.
+    fn proposed(&self, order: usize) -> Vec<usize> {
+        self.orders[order].instructed.iter().filter_map(|name| self.labels.row(name)).collect()
+    }
+
     /// Summed probability of the departments that the operator named, where all is known.
     fn proposals(&self, scales: &Scales) -> Vec<(f32, bool)> {
         let mut proposals = Vec::new();
         for (i, disputed) in self.disputed() {
-            let rows: Vec<usize> = self.orders[i].instructed.iter().filter_map(|name| self.labels.row(name)).collect();
+            let rows = self.proposed(i);
             if !rows.is_empty() {
                 let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
                 proposals.push((rows.iter().map(|row| probabilities[*row]).sum(), disputed));
             }
         }
         proposals
+    }
+
+    /// What the witnesses say of each order whose outcome is known: of the appeal, and of the operator's proposal.
+    pub fn hearings(&self, scales: &Scales) -> (Hearing, Hearing) {
+        let (mut appeals, mut proposals) = (Hearing::default(), Hearing::default());
+        for (i, disputed) in self.disputed() {
+            let text = &self.answers.texts[i];
+            let witnesses = Witnesses {
+                dispute_logit: self.answers.dispute_logits.get(i).copied(),
+                probabilities: &scales.department_probabilities(&self.answers.department_logits[i]),
+                cosines: &self.lore.cosines(&self.answers.embeddings[i]),
+                words: self.lore.words.as_ref().map(|words| words.score(text.iter().copied())),
+                text_tokens: text.len(),
+            };
+            appeals.values.push(witnesses.of_the_appeal().into());
+            appeals.outcomes.push(disputed);
+            let rows = self.proposed(i);
+            if !rows.is_empty() {
+                proposals.values.push(witnesses.of_a_proposal(&rows, &self.lore.history).into());
+                proposals.outcomes.push(disputed);
+            }
+        }
+        (appeals, proposals)
+    }
+
+    /// How the witnesses are weighed; `None` if too little is known of one of the two risks.
+    fn weighings(&self, scales: &Scales) -> Option<Weighings> {
+        let (appeals, proposals) = self.hearings(scales);
+        Some(Weighings { appeal: appeals.weighing()?, proposal: proposals.weighing()? })
     }
 
     /// Temperature and power with the least mean negative log-likelihood.
@@ -101,8 +158,8 @@ impl Judged<'_> {
         scales
     }
 
-    /// What these scales make of the orders.
-    pub fn scores(&self, scales: &Scales) -> Scores {
+    /// What these scales and weighings make of the orders.
+    pub fn scores(&self, scales: &Scales, weighings: Option<&Weighings>) -> Scores {
         let mut departments = DepartmentScores::new(self.labels.departments.iter().map(|d| d.id.clone()).collect());
         for (i, order) in self.orders.iter().enumerate() {
             let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
@@ -110,6 +167,12 @@ impl Judged<'_> {
             departments.push(&probabilities, self.department(i).map_or(Truth::Unknown(name), Truth::Known));
         }
         let mut scores = Scores { departments, disputes: RiskScores::default(), proposals: RiskScores::default() };
+        if let Some(Weighings { appeal, proposal }) = weighings {
+            let (appeals, proposals) = self.hearings(scales);
+            scores.disputes = appeals.scores(appeal);
+            scores.proposals = proposals.scores(proposal);
+            return scores;
+        }
         if !self.answers.dispute_logits.is_empty() {
             for (i, disputed) in self.disputed() {
                 let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
@@ -122,22 +185,16 @@ impl Judged<'_> {
         scores
     }
 
-    /// Dispute risks where the weights were fitted on the other four fifths: how much of the figure is the fit's own.
-    pub fn cross_validated_disputes(&self, scales: &Scales) -> RiskScores {
-        let (features, outcomes) = self.dispute_features(scales);
-        let mut scores = RiskScores::default();
-        for fold in 0..5 {
-            let outside = |i: &usize| i % 5 != fold;
-            let rows: Vec<usize> = (0..features.len()).filter(outside).collect();
-            let train: Vec<Vec<f64>> = rows.iter().map(|i| features[*i].clone()).collect();
-            let truth: Vec<bool> = rows.iter().map(|i| outcomes[*i]).collect();
-            let Some(weights) = logistic::fit(&train, &truth, RIDGE) else { continue };
-            for i in (0..features.len()).filter(|i| i % 5 == fold) {
-                let log_odds = weights[0] * features[i][0] + weights[1] * features[i][1] + weights[2];
-                scores.push((1.0 / (1.0 + (-log_odds).exp())) as f32, outcomes[i]);
-            }
+    fn dispute_model(&self, with_category: &Judged<'_>, calibration: &Calibration) -> Option<DisputeModel> {
+        if self.answers.dispute_logits.is_empty() {
+            return None;
         }
-        scores
+        let history = self.labels.departments.iter().map(|department| department.id.clone()).zip(self.lore.history.clone());
+        Some(DisputeModel {
+            text_only: self.weighings(&calibration.text_only)?,
+            with_category: with_category.weighings(&calibration.with_category)?,
+            history: history.filter(|(_, log_odds)| *log_odds != 0.0).collect(),
+        })
     }
 }
 
@@ -151,12 +208,15 @@ pub struct Scores {
     pub proposals: RiskScores,
 }
 
-/// Fits the whole calibration from text alone and from text with category; `familiarity` holds each validation order's cosine
-/// to the nearest centre.
-pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>, familiarity: &[f32]) -> Calibration {
+/// Fits the whole calibration from text alone and from text with category, and how the witnesses of a dispute are weighed, if
+/// enough is known of disputes.
+pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>) -> (Calibration, Option<DisputeModel>) {
     let mut calibration =
         Calibration { text_only: text_only.scales(), with_category: with_category.scales(), ..Calibration::default() };
-    let scores = text_only.scores(&calibration.text_only);
+    let dispute = text_only.dispute_model(with_category, &calibration);
+    let scores = text_only.scores(&calibration.text_only, dispute.as_ref().map(|model| &model.text_only));
+    let nearest = |embedding: &Vec<f32>| text_only.lore.cosines(embedding).into_iter().fold(-1.0, f32::max);
+    let familiarity: Vec<f32> = text_only.answers.embeddings.iter().map(nearest).collect();
     let points = coverage_points(&scores.departments.confidences());
     let alone = coverage_at(&points, PRECISION_ALONE).and_then(|coverage| coverage.threshold);
     let review = &mut calibration.review;
@@ -165,8 +225,8 @@ pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>, familiarity
     review.text_tokens = SHORT_TOKENS;
     let risks: Vec<f32> = scores.disputes.pairs().iter().map(|(risk, _)| *risk).collect();
     review.dispute_risk = quantile(&risks, 1.0 - REVIEW_SHARE).unwrap_or(review.dispute_risk);
-    review.familiarity = quantile(familiarity, UNLIKE_SHARE).unwrap_or(review.familiarity);
-    calibration
+    review.familiarity = quantile(&familiarity, UNLIKE_SHARE).unwrap_or(review.familiarity);
+    (calibration, dispute)
 }
 
 /// Where a function of one minimum is least between `low` and `high`, and its value there: golden section.

@@ -9,18 +9,21 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use paidan::model::{
-    Artifacts, BertConfig, CENTRES, DataRecord, Encoder, FileRecord, Int8Gate, Manifest, Precision, Setting, file, sha256_hex,
+    Artifacts, BertConfig, CENTRES, DISPUTE_WORDS, DataRecord, Encoder, FileRecord, Int8Gate, Manifest, Precision, Setting,
+    file, sha256_hex,
 };
 use paidan::text::AppealTokenizer;
 
-use crate::calibrate::{Judged, Scores, calibrate};
+use crate::calibrate::{Judged, Lore, Scores, calibrate};
 use crate::card;
 use crate::checkpoint::{Progress, RunFolder, beside, write_flushed, write_tensors};
 use crate::dataset::{Labels, Orders};
+use crate::dispute::{self, Hearing};
 use crate::examples::{Example, InputKind};
 use crate::gate;
 use crate::report;
-use crate::validate::answer;
+use crate::validate::{Answers, answer};
+use crate::words;
 
 /// What an export is made from.
 pub struct Export<'a> {
@@ -40,56 +43,73 @@ pub struct Export<'a> {
     pub tokenizer: &'a AppealTokenizer,
     /// How the run went.
     pub progress: &'a Progress,
+    /// Commit of the program that trained it, if that was not this one: the weights are then calibrated anew.
+    pub trained_by: Option<&'a str>,
 }
 
 impl Export<'_> {
-    /// Writes the model folder and returns its manifest.
+    /// Writes the model folder of the run's best weights, and the run's page, and returns its manifest.
     pub fn write(&self, out: &Path) -> Result<Manifest> {
+        let run = RunFolder::create(out)?;
+        let (manifest, [text_only, with_category]) = self.write_weighted(out, run.load_best()?)?;
+        let page = report::render(&manifest, self.progress, &text_only, &with_category);
+        write_flushed(&run.path().join("report.html"), page.as_bytes())?;
+        Ok(manifest)
+    }
+
+    /// Writes the model folder of these weights; returns its manifest, and how it judged text alone and with the category.
+    pub fn write_weighted(&self, out: &Path, tensors: HashMap<String, Tensor>) -> Result<(Manifest, [Scores; 2])> {
         let new = beside(out, "new");
         if new.exists() {
             std::fs::remove_dir_all(&new).with_context(|| format!("{}: cannot be removed", new.display()))?;
         }
         std::fs::create_dir_all(&new).with_context(|| format!("{}: cannot be created", new.display()))?;
-        let run = RunFolder::create(out)?;
-        self.write_model(&new, run.load_best()?)?;
+        self.write_model(&new, tensors)?;
         // From here on the model is what was written: f16 weights, read back by the code that serves them.
         let artifacts = Artifacts::open(&new).context("the exported model cannot be opened")?;
         let encoder = |precision| Encoder::new(&artifacts, Setting::fixed(precision));
         let exact = encoder(Precision::F32)?;
         let limit = artifacts.config.max_position_embeddings;
-        crate::say("finding the departments' centres");
+        crate::say("finding the departments' centres and what became of earlier disputes");
         let seen = answer(&exact, self.training_examples, self.tokenizer, InputKind::TextOnly, limit)?;
-        let centres = self.centres(&seen.embeddings, artifacts.config.hidden_size);
+        let lore = self.lore(&seen, artifacts.config.hidden_size);
         crate::say("calibrating on the validation orders");
         let text = answer(&exact, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
         let category = answer(&exact, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
-        let judged = |answers| Judged { orders: &self.validation.orders, labels: self.labels, answers };
-        let familiarity: Vec<f32> = text.embeddings.iter().map(|embedding| nearest(&centres, embedding)).collect();
-        let calibration = calibrate(&judged(&text), &judged(&category), &familiarity);
-        let text_scores = judged(&text).scores(&calibration.text_only);
-        let category_scores = judged(&category).scores(&calibration.with_category);
+        let judged = |answers| Judged { orders: &self.validation.orders, labels: self.labels, answers, lore: &lore };
+        let (calibration, dispute) = calibrate(&judged(&text), &judged(&category));
+        let (text_only, with_category) = (dispute.as_ref().map(|d| &d.text_only), dispute.as_ref().map(|d| &d.with_category));
+        let text_scores = judged(&text).scores(&calibration.text_only, text_only);
+        let category_scores = judged(&category).scores(&calibration.with_category, with_category);
         let mut metrics = BTreeMap::new();
         self.measures(&mut metrics, "text_only", &text_scores);
         self.measures(&mut metrics, "with_category", &category_scores);
-        let held_out = judged(&text).cross_validated_disputes(&calibration.text_only).measures();
-        insert(&mut metrics, "text_only.dispute_auc_cross_validated", held_out.auc);
-        insert(&mut metrics, "text_only.dispute_average_precision_cross_validated", held_out.average_precision);
+        if dispute.is_some() {
+            held_out(&mut metrics, "text_only", judged(&text).hearings(&calibration.text_only));
+            held_out(&mut metrics, "with_category", judged(&category).hearings(&calibration.with_category));
+        }
 
         crate::say("measuring int8 beside f32");
         let int8 = encoder(Precision::Int8)?;
         let int8_text = answer(&int8, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
         let int8_category = answer(&int8, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
         let mut int8_metrics = BTreeMap::new();
-        self.measures(&mut int8_metrics, "text_only", &judged(&int8_text).scores(&calibration.text_only));
-        self.measures(&mut int8_metrics, "with_category", &judged(&int8_category).scores(&calibration.with_category));
+        self.measures(&mut int8_metrics, "text_only", &judged(&int8_text).scores(&calibration.text_only, text_only));
+        let int8_scores = judged(&int8_category).scores(&calibration.with_category, with_category);
+        self.measures(&mut int8_metrics, "with_category", &int8_scores);
         let gate = gate::int8(&metrics, &int8_metrics);
         crate::say(&gate::verdict(&gate));
 
-        self.write_weights(&new, &artifacts.tensors, Some(&centres))?;
+        self.write_weights(&new, &artifacts.tensors, Some(&lore))?;
         write_flushed(&new.join(file::CALIBRATION), &serde_json::to_vec_pretty(&calibration)?)?;
+        if let Some(dispute) = &dispute {
+            write_flushed(&new.join(file::DISPUTE), &serde_json::to_vec_pretty(dispute)?)?;
+        }
         let mut manifest = self.manifest(metrics, gate)?;
-        let weights = std::fs::read(new.join(file::WEIGHTS))?;
-        manifest.version = format!("{}-{}", manifest.created_at[..10].replace('-', ""), &sha256_hex(&weights)[..8]);
+        // Two calibrations of the same weights answer differently, so they are two versions.
+        let mut answering = std::fs::read(new.join(file::WEIGHTS))?;
+        answering.extend(serde_json::to_vec(&(&calibration, &dispute))?);
+        manifest.version = format!("{}-{}", manifest.created_at[..10].replace('-', ""), &sha256_hex(&answering)[..8]);
         write_flushed(&new.join("README.md"), card::render(&manifest, self.labels, self.progress).as_bytes())?;
         for entry in std::fs::read_dir(&new)? {
             let path = entry?.path();
@@ -99,10 +119,8 @@ impl Export<'_> {
         }
         write_flushed(&new.join(file::MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
         paidan::routing::Router::open(&new).context("the exported model does not open")?;
-        let page = report::render(&manifest, self.progress, &text_scores, &category_scores);
-        write_flushed(&run.path().join("report.html"), page.as_bytes())?;
         take_place(&new, out)?;
-        Ok(manifest)
+        Ok((manifest, [text_scores, category_scores]))
     }
 
     /// Weights, configuration, tokenizer, departments: what `Artifacts::open` needs.
@@ -119,15 +137,29 @@ impl Export<'_> {
         write_flushed(&folder.join(file::DEPARTMENTS), &serde_json::to_vec_pretty(&self.labels.departments)?)
     }
 
-    fn write_weights(&self, folder: &Path, tensors: &HashMap<String, Tensor>, centres: Option<&[Vec<f32>]>) -> Result<()> {
+    fn write_weights(&self, folder: &Path, tensors: &HashMap<String, Tensor>, lore: Option<&Lore>) -> Result<()> {
         let mut half: HashMap<String, Tensor> = HashMap::new();
         for (name, tensor) in tensors {
             half.insert(name.clone(), tensor.to_dtype(DType::F16)?);
         }
-        if let Some(centres) = centres {
-            half.insert(CENTRES.to_owned(), Tensor::new(centres.to_vec(), &Device::Cpu)?.to_dtype(DType::F16)?);
+        if let Some(Lore { centres, words, .. }) = lore {
+            half.insert(CENTRES.to_owned(), Tensor::new(centres.clone(), &Device::Cpu)?.to_dtype(DType::F16)?);
+            if let Some(words) = words {
+                half.insert(DISPUTE_WORDS.to_owned(), words.to_tensor()?.to_dtype(DType::F16)?);
+            }
         }
         write_tensors(&half, &folder.join(file::WEIGHTS))
+    }
+
+    /// What the training orders teach besides the weights.
+    fn lore(&self, seen: &Answers, width: usize) -> Lore {
+        let orders = &self.training.orders;
+        let known = orders.iter().zip(&seen.texts).filter_map(|(order, text)| order.rerouted.map(|known| (&text[..], known)));
+        Lore {
+            centres: self.centres(&seen.embeddings, width),
+            words: words::fit(known),
+            history: dispute::history(orders, self.labels),
+        }
     }
 
     /// The mean embedding of each department's training orders, of length one.
@@ -182,7 +214,8 @@ impl Export<'_> {
                 validation_orders: self.validation.orders.len(),
                 validation_sha256: self.validation.sha256.clone(),
             },
-            git_commit: git_commit(),
+            git_commit: self.trained_by.map_or_else(git_commit, str::to_owned),
+            calibrated_by: self.trained_by.map(|_| git_commit()).unwrap_or_default(),
             configuration: match &self.progress.average_of[..] {
                 [] => serde_json::to_value(&self.progress.config)?,
                 runs => serde_json::json!({ "average_of": runs }),
@@ -199,10 +232,13 @@ fn insert(metrics: &mut BTreeMap<String, f64>, name: &str, value: Option<f64>) {
     }
 }
 
-/// Cosine to the nearest centre.
-fn nearest(centres: &[Vec<f32>], embedding: &[f32]) -> f32 {
-    let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
-    centres.iter().map(cosine).fold(-1.0, f32::max)
+/// What the weights of the witnesses are worth on orders that they were not fitted on.
+fn held_out(metrics: &mut BTreeMap<String, f64>, kind: &str, (appeals, proposals): (Hearing, Hearing)) {
+    for (risk, hearing) in [("dispute", appeals), ("proposal", proposals)] {
+        for (name, value) in hearing.held_out().figures {
+            insert(metrics, &format!("{kind}.{risk}_{name}"), Some(value));
+        }
+    }
 }
 
 /// Puts `new` where `out` is; what was there becomes `<out>.previous`.

@@ -10,6 +10,7 @@ mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod dataset;
+mod dispute;
 pub mod examples;
 pub mod export;
 mod gate;
@@ -20,10 +21,12 @@ mod loss;
 pub mod model;
 pub mod optimizer;
 mod progress;
+pub mod refit;
 mod report;
 pub mod step;
 pub mod trainer;
 mod validate;
+mod words;
 
 /// Writes a line for the person who waits.
 #[expect(clippy::print_stderr, reason = "this is the one place that writes to a person")]

@@ -1,11 +1,11 @@
 //! `paidan-train`: from a city's labelled orders to a model folder that `paidan` serves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use paidan::model::Artifacts;
+use paidan::model::{Artifacts, Manifest};
 use paidan::text::AppealTokenizer;
 use paidan_training::average::average;
 use paidan_training::checkpoint::Progress;
@@ -13,6 +13,7 @@ use paidan_training::config::TrainConfig;
 use paidan_training::dataset::{Labels, Orders};
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
+use paidan_training::refit::refit;
 use paidan_training::say;
 use paidan_training::trainer::Trainer;
 
@@ -32,11 +33,13 @@ struct Cli {
 enum Command {
     /// Fine-tunes a base model, calibrates it and writes a model folder.
     Train(TrainArgs),
+    /// Calibrates a model folder anew, its weights left as they are: after new validation orders, or a new way to calibrate.
+    Calibrate(CalibrateArgs),
     /// Writes the mean of several runs' weights, calibrated anew: often better than each, as fast as one.
     Average(AverageArgs),
 }
 
-/// What both commands read and write.
+/// What the first and the last command read and write.
 #[derive(Args)]
 struct Common {
     /// Labelled orders to learn from, one JSON object a line.
@@ -76,9 +79,32 @@ struct AverageArgs {
     runs: Vec<PathBuf>,
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train calibrate --model models/ourcity --orders train.jsonl --validation validation.jsonl \
+    --out models/ourcity-new"
+)]
+struct CalibrateArgs {
+    /// The model folder, as train or average wrote it.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The orders that it learnt from, and no others.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// Later orders to calibrate and judge by.
+    #[arg(long, value_name = "FILE")]
+    validation: PathBuf,
+    /// Where the new model folder goes; an earlier model stays as DIR.previous.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),
+        Command::Calibrate(args) => {
+            refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
+        }
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
     match result {
@@ -132,12 +158,17 @@ fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) ->
         validation_examples: &validation_examples,
         tokenizer: &tokenizer,
         progress: &progress,
+        trained_by: None,
     };
     let manifest = export.write(&common.out)?;
+    say_figures(&manifest, &common.out);
+    Ok(())
+}
+
+fn say_figures(manifest: &Manifest, out: &Path) {
     for (name, value) in &manifest.metrics {
         say(&format!("{name:55} {value:.4}"));
     }
-    let out = common.out.display();
+    let out = out.display();
     say(&format!("{out}: version {}; serve it with: paidan serve --model {out}", manifest.version));
-    Ok(())
 }

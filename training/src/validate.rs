@@ -19,6 +19,8 @@ pub struct Answers {
     pub dispute_logits: Vec<f32>,
     /// [orders][hidden].
     pub embeddings: Vec<Vec<f32>>,
+    /// [orders][tokens]: the text's own that were read.
+    pub texts: Vec<Vec<u32>>,
 }
 
 /// Runs the model over all examples, long ones with long ones.
@@ -37,6 +39,7 @@ pub fn answer(
         department_logits: vec![Vec::new(); count],
         dispute_logits: vec![0.0; count],
         embeddings: vec![Vec::new(); count],
+        texts: encodings.iter().map(|encoding| encoding.text_ids().collect()).collect(),
     };
     let mut has_disputes = true;
     let mut start = 0;

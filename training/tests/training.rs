@@ -217,6 +217,41 @@ fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
 }
 
 #[test]
+fn a_model_is_calibrated_anew_without_touching_its_weights() {
+    let workshop = Workshop::new(QUICK);
+    assert_success(&workshop.train("model", &[]));
+    // A folder from before there were witnesses: neither they nor their words.
+    let (model, manifest) = (workshop.path("model"), workshop.path("model/manifest.json"));
+    let read =
+        |path: &Path| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("json") };
+    let mut old = read(&manifest);
+    old["files"].as_object_mut().expect("files").remove("dispute.json");
+    old["git_commit"] = "the-first".into();
+    std::fs::write(&manifest, old.to_string()).expect("written");
+    std::fs::remove_file(model.join("dispute.json")).expect("training wrote it");
+
+    let calibrate = |orders: &str, out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+        command.arg("calibrate").arg("--model").arg(&model).arg("--orders").arg(workshop.path(orders));
+        command.arg("--validation").arg(workshop.path("validation.jsonl")).arg("--out").arg(workshop.path(out));
+        command.output().expect("paidan-train runs")
+    };
+    assert_success(&calibrate("train.jsonl", "anew"));
+    let anew = Router::open(&workshop.path("anew")).expect("a model");
+    assert_eq!(anew.info().name, "tiny");
+    assert!(anew.info().metrics.contains_key("text_only.proposal_auc_cross_validated"), "{:?}", anew.info().metrics);
+    assert!(workshop.path("anew/dispute.json").is_file());
+    assert_eq!(workshop.weights("model"), workshop.weights("anew"), "the same weights, centres and words");
+    let manifest = read(&workshop.path("anew/manifest.json"));
+    assert_eq!(manifest["git_commit"], "the-first");
+    assert!(manifest["calibrated_by"].is_string(), "{manifest}");
+
+    let refused = stderr(&calibrate("validation.jsonl", "wrong"));
+    assert!(refused.contains("learnt from another file"), "{refused}");
+    assert!(!workshop.path("wrong").exists());
+}
+
+#[test]
 fn bad_rows_are_named_by_file_and_line_and_good_ones_kept() {
     let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
     let mut file = orders(64, 0).into_bytes();

@@ -48,9 +48,7 @@ impl RulingDesk {
         let least = router.likeness().unworded.as_ref().map_or(0.95, |bound| bound.similarity);
         let work = move || {
             let embeddings = router.embed(&ruling.texts())?;
-            let found = router
-                .rulings()
-                .contradictions(&EmbeddedRuling { ruling, embeddings }, least);
+            let found = router.rulings().contradictions(&EmbeddedRuling { ruling, embeddings }, least);
             Ok::<_, crate::routing::RouteError>(found.iter().map(convert::contradiction).collect())
         };
         let found = tokio::task::spawn_blocking(work).await.map_err(|_| ServiceError::ModelFailed)?;

@@ -107,8 +107,7 @@ pub(super) fn draft(fields: &[Option<&'static str>], cells: &[String]) -> Ruling
 pub(super) fn cells(draft: &RulingDraft) -> Vec<String> {
     let one_line = |text: &String| text.replace(['\n', '\r'], " ");
     let of_basis = |one: &BasisDraft| parts(&[&one.level, &one.document, &one.article, &one.quote, &one.valid_from]);
-    let of_position =
-        |one: &PositionDraft| parts(&[&one.department, &one.statement, &chinese("vote", &one.vote)]);
+    let of_position = |one: &PositionDraft| parts(&[&one.department, &one.statement, &chinese("vote", &one.vote)]);
     let joined = |entries: Vec<String>| entries.join("\n");
     let cell = |field: &str| match field {
         "id" => draft.id.clone(),

@@ -1,0 +1,247 @@
+//! Fits how the witnesses of a dispute are weighed, and measures what the weights are worth on orders that they were not fitted on.
+//!
+//! Validation holds some fifty disputes: too few for as many free weights. So the witnesses, each brought to the same spread,
+//! begin as equals (equal weights are hard to beat with few data: Dawes 1979); one weight for all of them is fitted freely, and
+//! each may only depart from it as far as a strong ridge lets it. What would speak against its own sense is not heard at all.
+
+use std::collections::BTreeMap;
+
+use paidan::evaluation::{REVIEW_BUDGETS, RiskMeasures, RiskScores, WorkOrder};
+use paidan::model::{Weighing, Weight, Witness};
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::dataset::Labels;
+use crate::logistic;
+
+/// Keeps the common weight from running away.
+const RIDGE: f64 = 0.1;
+/// How freely a witness departs from the common weight: by this the ridge on it is 400 times as strong.
+const FREEDOM: f64 = 0.05;
+/// Less spread than this is none.
+const LEAST_SPREAD: f64 = 1e-6;
+/// Orders of nobody in particular that a department's history is mixed with.
+const PRIOR_ORDERS: f64 = 20.0;
+/// Folds, and how often they are drawn anew: one drawing of so few disputes is chance.
+const FOLDS: usize = 5;
+const DRAWINGS: u64 = 10;
+
+/// What the witnesses said of orders whose outcome is known, in the orders' order.
+#[derive(Debug, Clone, Default)]
+pub struct Hearing {
+    /// One row an order.
+    pub values: Vec<Vec<(Witness, Option<f32>)>>,
+    /// Whether it came as the risk says.
+    pub outcomes: Vec<bool>,
+}
+
+/// Figures on orders that the weights were not fitted on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HeldOut {
+    /// By name: `auc_cross_validated`, ….
+    pub figures: Vec<(String, f64)>,
+}
+
+impl Hearing {
+    fn only(&self, rows: &[usize]) -> Self {
+        Self {
+            values: rows.iter().map(|row| self.values[*row].clone()).collect(),
+            outcomes: rows.iter().map(|row| self.outcomes[*row]).collect(),
+        }
+    }
+
+    /// The weights; `None` if there is nothing to learn: no witness, or one outcome only.
+    pub fn weighing(&self) -> Option<Weighing> {
+        let mut heard: Vec<Witness> = self.values.first()?.iter().map(|(witness, _)| *witness).collect();
+        loop {
+            let weighing = self.weighing_of(&heard)?;
+            let least = weighing.witnesses.iter().min_by(|a, b| a.1.weight.total_cmp(&b.1.weight))?;
+            if least.1.weight >= 0.0 {
+                return Some(weighing);
+            }
+            let against = *least.0;
+            heard.retain(|witness| *witness != against);
+        }
+    }
+
+    fn weighing_of(&self, heard: &[Witness]) -> Option<Weighing> {
+        let value = |row: &Vec<(Witness, Option<f32>)>, witness: Witness| {
+            row.iter().find(|(one, _)| *one == witness).and_then(|(_, value)| *value).map(f64::from)
+        };
+        let mut scaled: Vec<(Witness, f64, f64, Vec<f64>)> = Vec::new();
+        for witness in heard {
+            // Only who spoke of every order can be measured against a typical one.
+            let Some(values) = self.values.iter().map(|row| value(row, *witness)).collect::<Option<Vec<f64>>>() else {
+                continue;
+            };
+            let typical = values.iter().sum::<f64>() / values.len() as f64;
+            let spread = (values.iter().map(|x| (x - typical).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
+            if spread > LEAST_SPREAD {
+                scaled.push((*witness, typical, spread, values.iter().map(|x| (x - typical) / spread).collect()));
+            }
+        }
+        let row = |i: usize| {
+            let each = scaled.iter().map(|(.., values)| values[i]);
+            std::iter::once(each.clone().sum()).chain(each.map(|x| FREEDOM * x)).collect()
+        };
+        let features: Vec<Vec<f64>> = (0..self.values.len()).map(row).collect();
+        if scaled.is_empty() {
+            return None;
+        }
+        let weights = logistic::fit(&features, &self.outcomes, RIDGE)?;
+        let weight = |(k, (witness, typical, spread, _)): (usize, &(Witness, f64, f64, Vec<f64>))| {
+            let weight = weights[0] + FREEDOM * weights[k + 1];
+            (*witness, Weight { typical: *typical as f32, spread: *spread as f32, weight: weight as f32 })
+        };
+        let bias = *weights.last()? as f32;
+        Some(Weighing { bias, witnesses: scaled.iter().enumerate().map(weight).collect() })
+    }
+
+    /// The risks by these weights.
+    pub fn scores(&self, weighing: &Weighing) -> RiskScores {
+        let mut scores = RiskScores::default();
+        for (values, outcome) in self.values.iter().zip(&self.outcomes) {
+            scores.push(weighing.risk(&weighing.contributions(values)), *outcome);
+        }
+        scores
+    }
+
+    /// Fitted on four fifths and measured on the fifth, the mean of several drawings; and fitted on the earlier two thirds,
+    /// measured on the last.
+    pub fn held_out(&self) -> HeldOut {
+        let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
+        let mut add = |name: String, value: Option<f64>| {
+            if let Some(value) = value {
+                let (sum, count) = sums.entry(name).or_default();
+                *sum += value;
+                *count += 1;
+            }
+        };
+        for drawing in 0..DRAWINGS {
+            let measures = self.cross_validated(drawing).measures();
+            for (name, value) in common(&measures) {
+                add(format!("{name}_cross_validated"), value);
+            }
+            for (budget, percent) in measures.review_budgets.iter().zip(REVIEW_BUDGETS.map(|share| share * 100.0)) {
+                add(format!("caught_at_{percent:02.0}_cross_validated"), Some(budget.caught));
+            }
+        }
+        let split = self.outcomes.len() * 2 / 3;
+        let (earlier, later): (Vec<usize>, Vec<usize>) = ((0..split).collect(), (split..self.outcomes.len()).collect());
+        if let Some(weighing) = self.only(&earlier).weighing() {
+            for (name, value) in common(&self.only(&later).scores(&weighing).measures()) {
+                add(format!("{name}_last_third"), value);
+            }
+        }
+        HeldOut { figures: sums.into_iter().map(|(name, (sum, count))| (name, sum / count as f64)).collect() }
+    }
+
+    fn cross_validated(&self, seed: u64) -> RiskScores {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // Each outcome is dealt out by itself, so that no fold is without disputes.
+        let mut fold = vec![0; self.outcomes.len()];
+        let mut dealt = 0;
+        for outcome in [true, false] {
+            let mut rows: Vec<usize> = (0..self.outcomes.len()).filter(|row| self.outcomes[*row] == outcome).collect();
+            rows.shuffle(&mut rng);
+            for row in rows {
+                fold[row] = dealt % FOLDS;
+                dealt += 1;
+            }
+        }
+        let mut scores = RiskScores::default();
+        for held_out in 0..FOLDS {
+            let (inside, outside): (Vec<usize>, Vec<usize>) = (0..fold.len()).partition(|row| fold[*row] != held_out);
+            if let Some(weighing) = self.only(&inside).weighing() {
+                self.only(&outside).scores(&weighing).pairs().iter().for_each(|(risk, outcome)| scores.push(*risk, *outcome));
+            }
+        }
+        scores
+    }
+}
+
+fn common(measures: &RiskMeasures) -> [(&'static str, Option<f64>); 3] {
+    [("auc", measures.auc), ("average_precision", measures.average_precision), ("ece", measures.ece)]
+}
+
+/// For each department how often dispatches to it came back, in log-odds above those of all; 0 where nobody was asked.
+pub fn history(training: &[WorkOrder], labels: &Labels) -> Vec<f32> {
+    let mut asked = vec![(0f64, 0f64); labels.departments.len()];
+    let (mut all, mut back) = (0f64, 0f64);
+    for order in training {
+        let Some(disputed) = order.rerouted.map(|disputed| f64::from(u8::from(disputed))) else { continue };
+        for row in order.instructed.iter().filter_map(|name| labels.row(name)) {
+            asked[row].0 += 1.0;
+            asked[row].1 += disputed;
+            all += 1.0;
+            back += disputed;
+        }
+    }
+    if back <= 0.0 || back >= all {
+        return vec![0.0; asked.len()];
+    }
+    let share = back / all;
+    let log_odds = |share: f64| (share / (1.0 - share)).ln();
+    let above =
+        |(orders, back): &(f64, f64)| log_odds((back + PRIOR_ORDERS * share) / (orders + PRIOR_ORDERS)) - log_odds(share);
+    asked.iter().map(|one| above(one) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every seventh order is disputed; the head sees it dimly, the words say the reverse, the length nothing.
+    fn hearing() -> Hearing {
+        let outcomes: Vec<bool> = (0..210).map(|i| i % 7 == 0).collect();
+        let noise = |i: usize| ((i * 37) % 11) as f32 / 11.0;
+        let values = outcomes.iter().enumerate().map(|(i, disputed)| {
+            let sign = if *disputed { 1.0 } else { 0.0 };
+            vec![
+                (Witness::Head, Some(sign + noise(i))),
+                (Witness::Words, Some(noise(i + 3) - 2.0 * sign)),
+                (Witness::Length, Some(3.0)),
+            ]
+        });
+        Hearing { values: values.collect(), outcomes }
+    }
+
+    #[test]
+    fn who_speaks_against_his_own_sense_or_says_nothing_is_not_heard() {
+        let weighing = hearing().weighing().expect("a fit");
+        assert_eq!(weighing.witnesses.keys().copied().collect::<Vec<_>>(), [Witness::Head]);
+        assert!(weighing.witnesses[&Witness::Head].weight > 0.0);
+    }
+
+    #[test]
+    fn the_mean_risk_is_the_share_of_disputes() {
+        let hearing = hearing();
+        let scores = hearing.scores(&hearing.weighing().expect("a fit"));
+        let mean = scores.pairs().iter().map(|(risk, _)| f64::from(*risk)).sum::<f64>() / scores.pairs().len() as f64;
+        assert!((mean - 1.0 / 7.0).abs() < 1e-3, "{mean}");
+    }
+
+    #[test]
+    fn held_out_figures_are_of_every_drawing_and_of_later_orders() {
+        let figures: BTreeMap<String, f64> = hearing().held_out().figures.into_iter().collect();
+        for name in [
+            "auc_cross_validated",
+            "ece_cross_validated",
+            "caught_at_01_cross_validated",
+            "caught_at_10_cross_validated",
+            "auc_last_third",
+        ] {
+            assert!(figures.contains_key(name), "{figures:?}");
+        }
+        assert!(figures["auc_cross_validated"] > 0.9);
+    }
+
+    #[test]
+    fn one_outcome_only_gives_no_weights() {
+        let mut hearing = hearing();
+        hearing.outcomes.fill(false);
+        assert_eq!(hearing.weighing(), None);
+        assert_eq!(Hearing::default().weighing(), None);
+    }
+}

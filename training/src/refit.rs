@@ -1,0 +1,79 @@
+//! Calibrates a model folder anew: the weights stay, all that is fitted beside them is fitted again.
+//!
+//! The training orders must be the very ones that the model learnt from. Others would be taken for what they are not: what the
+//! model makes of orders that it has seen says nothing of those to come, and validation orders among them would flatter it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use paidan::model::{Artifacts, CENTRES, DISPUTE_WORDS, Manifest};
+use paidan::text::AppealTokenizer;
+
+use crate::average::Ingredient;
+use crate::checkpoint::Progress;
+use crate::config::TrainConfig;
+use crate::dataset::{Labels, Orders};
+use crate::examples::Example;
+use crate::export::Export;
+
+/// Writes `out` from the weights of `model`, and returns its manifest.
+pub fn refit(model: &Path, orders: &Path, validation: &Path, out: &Path) -> Result<Manifest> {
+    let artifacts = Artifacts::open(model).context("the model was refused")?;
+    let manifest = artifacts.manifest.as_ref();
+    let manifest = manifest.with_context(|| format!("{}: no manifest.json; paidan-train did not write it", model.display()))?;
+    let (training, validation) = (Orders::read(orders)?, Orders::read(validation)?);
+    training.report_faults();
+    validation.report_faults();
+    ensure!(
+        training.sha256 == manifest.data.training_sha256,
+        "{}: the model in {} learnt from another file; its sha-256 is {}",
+        orders.display(),
+        model.display(),
+        manifest.data.training_sha256
+    );
+    let labels = Labels::collect(&training)?;
+    let same = labels.departments.iter().map(|d| &d.id).eq(artifacts.departments.iter().map(|d| &d.id));
+    ensure!(same, "{}: its departments are not those of the model", orders.display());
+    let progress = progress(manifest).with_context(|| format!("{}/manifest.json", model.display()))?;
+    let tokenizer = AppealTokenizer::from_bytes(&artifacts.tokenizer)?;
+    let examples =
+        |orders: &Orders| -> Vec<Example> { orders.orders.iter().map(|order| Example::new(order, &labels)).collect() };
+    let export = Export {
+        base: &artifacts,
+        labels: &labels,
+        training: &training,
+        training_examples: &examples(&training),
+        validation: &validation,
+        validation_examples: &examples(&validation),
+        tokenizer: &tokenizer,
+        progress: &progress,
+        trained_by: Some(&manifest.git_commit),
+    };
+    let mut tensors = artifacts.tensors.clone();
+    // These are found again.
+    tensors.retain(|name, _| name != CENTRES && name != DISPUTE_WORDS);
+    Ok(export.write_weighted(out, tensors)?.0)
+}
+
+/// What the manifest says of the run, or of the runs whose mean it is.
+fn progress(manifest: &Manifest) -> Result<Progress> {
+    let average_of: Vec<Ingredient> = match manifest.configuration.get("average_of") {
+        Some(runs) => serde_json::from_value(runs.clone())?,
+        None => Vec::new(),
+    };
+    let config = match average_of.first() {
+        Some(first) => TrainConfig { name: manifest.name.clone(), ..first.configuration.clone() },
+        None => serde_json::from_value(manifest.configuration.clone())?,
+    };
+    Ok(Progress {
+        config,
+        inputs: Default::default(),
+        step: 0,
+        epoch: 0,
+        step_in_epoch: 0,
+        epoch_loss: 0.0,
+        history: Vec::new(),
+        losses: Vec::new(),
+        average_of,
+    })
+}
