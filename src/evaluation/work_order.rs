@@ -14,6 +14,8 @@ pub struct WorkOrder {
     pub order_id: String,
     /// What the citizen asked, with category and type where the row has them; nothing is proposed.
     pub appeal: Appeal,
+    /// Day of receipt, if the row has one; the appeal itself stays without: it is judged as if it came in now.
+    pub received_on: Option<chrono::NaiveDate>,
     /// Department that finally handled it, if known.
     pub department: Option<String>,
     /// Whether another department than the one first asked handled it; `None` if unknown.
@@ -25,6 +27,7 @@ pub struct WorkOrder {
 #[derive(Deserialize)]
 struct Row {
     order_id: Option<OneOrMany>,
+    received_on: Option<String>,
     appeal: Option<String>,
     content: Option<String>,
     department: Option<String>,
@@ -85,6 +88,7 @@ impl WorkOrder {
         Ok(Self {
             order_id,
             appeal,
+            received_on: row.received_on.and_then(|day| day.trim().get(..10)?.parse().ok()),
             department: row.department.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
             rerouted: row.rerouted,
             instructed: row.instructed.map(OneOrMany::list).unwrap_or_default(),

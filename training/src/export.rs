@@ -19,6 +19,7 @@ use crate::checkpoint::{Progress, RunFolder, beside, write_flushed, write_tensor
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind};
 use crate::gate;
+use crate::likeness::{Read, study};
 use crate::report;
 use crate::validate::answer;
 
@@ -65,7 +66,11 @@ impl Export<'_> {
         let category = answer(&exact, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
         let judged = |answers| Judged { orders: &self.validation.orders, labels: self.labels, answers };
         let familiarity: Vec<f32> = text.embeddings.iter().map(|embedding| nearest(&centres, embedding)).collect();
-        let calibration = calibrate(&judged(&text), &judged(&category), &familiarity);
+        let mut calibration = calibrate(&judged(&text), &judged(&category), &familiarity);
+        crate::say("trying standing rulings and precedents on the validation orders");
+        let past = Read::of_training(&self.training.orders, &seen);
+        let later = Read::both_inputs(&self.validation.orders, &text, &category, &calibration);
+        calibration.precedents = study(self.labels, &past, &later).bounds;
         let text_scores = judged(&text).scores(&calibration.text_only);
         let category_scores = judged(&category).scores(&calibration.with_category);
         let mut metrics = BTreeMap::new();

@@ -15,6 +15,7 @@ pub mod export;
 mod gate;
 #[cfg(test)]
 mod learning_tests;
+pub mod likeness;
 mod logistic;
 mod loss;
 pub mod model;
