@@ -182,7 +182,7 @@ fn basis(ground: &Ground) -> proto::Basis {
                 lead_departments: departments(leads),
                 similarity: *similarity,
                 measured_precision: *precision,
-                differs_from_model: *differs,
+                model_differs: *differs,
                 documents: documents(&cited(ruling)),
             })
         }
