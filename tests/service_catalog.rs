@@ -1,5 +1,7 @@
 //! A real server with a catalogue whose department list changes between two days: each answer is right for its day.
 
+#[path = "support/rulings.rs"]
+mod rulings;
 mod service_support;
 mod support;
 
@@ -7,10 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use paidan::catalog::{DepartmentCatalog, file};
+use paidan::model::{Calibration, Likeness, StandingBound};
 use paidan::routing::Router;
+use paidan::rulings::{RulingBook, RulingDraft};
 use paidan::server::proto::basis::Kind;
 use paidan::server::proto::{RouteAppealRequest, RouteAppealResponse, RouteAppealsRequest};
 use prost_types::Timestamp;
+use rulings::{embedded, standing};
 use service_support::{Running, config, text};
 use support::{APPEALS, DEPARTMENTS, tiny_model};
 use tokio_stream::StreamExt;
@@ -272,4 +277,35 @@ fn a_catalogue_without_a_department_of_the_model_is_refused_and_the_department_n
     let model = tiny_model();
     let Err(error) = Router::open(model.path()).expect("a model").with_catalog(catalog) else { panic!("it is refused") };
     assert!(error.to_string().contains("the model's department \"交警\" is not in it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_ruling_names_who_its_departments_are_on_the_day_of_the_appeal() {
+    let folder = tiny_model();
+    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
+    let likeness = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
+    let calibration = Calibration { precedents: likeness, ..Calibration::default() };
+    let bytes = serde_json::to_vec(&calibration).expect("json");
+    std::fs::write(folder.path().join(paidan::model::file::CALIBRATION), bytes).expect("a file of the test");
+    let router = Arc::new(Router::open(folder.path()).expect("a model").with_catalog(catalogue()).expect("all are in it"));
+    let words = APPEALS[0];
+    let embeddings = router.embed(&[words]).expect("embedded");
+    let draft = RulingDraft { supporting: vec!["环保".to_owned()], ..standing("R-1", words, "水务") };
+    router.set_rulings(Arc::new(RulingBook::new(embeddings[0].len()).with(&[embedded(&draft, &embeddings)]))).expect("set");
+    let server = Running::start(&router, config()).await;
+    let mut client = server.client().await;
+    for (seconds, lead, unit, supporting) in
+        [(EVE, "水务", "东区水务分局", "环保"), (DAY, "公用事业", "东区公用事业分局", "生态环境")]
+    {
+        let answer = client.route_appeal(request(words, seconds, "东区")).await.expect("an answer").into_inner();
+        let first = answer.departments[0].department.as_ref().expect("a department");
+        assert_eq!(first.id, lead);
+        assert_eq!(answer.unit.expect("a unit").display_name, unit);
+        assert_eq!(answer.supporting_departments[0].id, supporting);
+        assert!(matches!(answer.basis[0].kind, Some(Kind::StandingRuling(_))), "{:?}", answer.basis);
+        assert_eq!(
+            shares(&RouteAppealResponse { departments: answer.model_opinion.clone(), ..RouteAppealResponse::default() }).len(),
+            answer.departments.len()
+        );
+    }
 }

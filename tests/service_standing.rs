@@ -47,10 +47,7 @@ async fn a_ruling_is_in_the_next_answer_with_the_models_opinion_beside_it_and_go
     assert!(with.review_note.contains("类案认定与模型不一致"), "{}", with.review_note);
     let Some(Kind::StandingRuling(ruling)) = with.basis[0].kind.clone() else { panic!("{:?}", with.basis) };
     assert_eq!((ruling.ruling_id.as_str(), ruling.deciding_body.as_str()), ("R-1", "认定委员会"));
-    assert_eq!(
-        (ruling.decided_date.as_str(), ruling.measured_precision, ruling.model_differs),
-        ("2026-01-10", 0.97, true)
-    );
+    assert_eq!((ruling.decided_date.as_str(), ruling.measured_precision, ruling.model_differs), ("2026-01-10", 0.97, true));
     let Some(Kind::Precedent(precedent)) = with.basis[1].kind.clone() else { panic!("{:?}", with.basis) };
     assert_eq!((precedent.ruling_id.as_str(), precedent.standing, precedent.lead_confirmed), ("C-1", false, true));
 

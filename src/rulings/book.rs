@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::nearness::likest;
+use super::nearness::Codes;
 use super::standing::StandingRuling;
 use super::{Fitting, Occasion, Precedent, PrecedentIndex, Ruling, Scope, Status};
 
@@ -84,10 +84,12 @@ impl RulingBook {
             one.embeddings.iter().map(move |embedding| (ruling, embedding.as_slice()))
         }));
         let standing = last.iter().filter(|one| one.ruling.scope == Scope::Standing);
-        book.standing.extend(
-            standing
-                .map(|one| Arc::new(StandingRuling { ruling: Arc::clone(&one.ruling), embeddings: one.embeddings.concat() })),
-        );
+        book.standing.extend(standing.map(|one| {
+            Arc::new(StandingRuling {
+                ruling: Arc::clone(&one.ruling),
+                embeddings: Codes::of(one.embeddings.iter().map(Vec::as_slice)),
+            })
+        }));
         book
     }
 
@@ -132,7 +134,7 @@ impl RulingBook {
         });
         let mut found: Vec<Contradiction> = Vec::new();
         for there in others.filter(|there| there.meets(&new.ruling)) {
-            let cosines = new.embeddings.iter().map(|embedding| likest(embedding, &there.embeddings));
+            let cosines = new.embeddings.iter().map(|embedding| there.embeddings.likest(embedding));
             let similarity = cosines.fold(-1.0, f32::max);
             if similarity >= least || there.ruling.matter == new.ruling.matter {
                 let wins = there.ruling.precedence() > new.ruling.precedence();

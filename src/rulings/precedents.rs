@@ -2,8 +2,8 @@
 //!
 //! Two steps. Of every text the signs of its embedding are kept, one bit a number: how many of them differ says roughly how far
 //! two texts are apart, and costs a few instructions. The few hundred nearest by that are then compared by their embeddings, kept
-//! in eight bits a number. The signs alone find 99.9 % of the nearest five when the best 300 are looked at (held-out orders of the
-//! bundled model; subtracting a mean first did not help).
+//! in eight bits a number. With 300 looked at, 99.9 % of the nearest five of held-out orders were found among 6,652 training orders;
+//! among 100,000, fifteen near copies of each, 95 %, and what was missed was 0.0002 less like. Subtracting a mean first did not help.
 //!
 //! The index never changes: adding to it or taking from it makes another one that shares all but the chunks concerned, so that
 //! whoever reads keeps what it has. The answer depends on what is in it, never on the order in which it came, but for texts
@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Ruling;
-use super::nearness::{BLOCK, dot, hamming};
+use super::nearness::{BLOCK, Codes, hamming};
 
 /// Texts of one chunk.
 const CHUNK: usize = 1024;
@@ -44,9 +44,7 @@ struct Chunk {
     rulings: Vec<Arc<Ruling>>,
     /// Signs of the embeddings, in blocks as [`hamming`] reads them; the last block is filled up with noughts.
     signs: Vec<u8>,
-    /// Each embedding divided by its scale.
-    codes: Vec<i8>,
-    scales: Vec<f32>,
+    embeddings: Codes,
 }
 
 impl PrecedentIndex {
@@ -135,9 +133,7 @@ impl PrecedentIndex {
         for (chunk, at) in sieve.candidates() {
             let chunk = &self.chunks[chunk];
             let ruling = &chunk.rulings[at];
-            let similarity = dot(embedding, &chunk.codes[at * self.width..][..self.width]) * chunk.scales[at];
-            // Rounding may carry a text's likeness to itself past one.
-            let similarity = similarity.min(1.0);
+            let similarity = chunk.embeddings.cosine(at, embedding);
             if similarity >= least && counts(ruling) {
                 let best = likest.entry(&ruling.id).or_insert((similarity, ruling));
                 best.0 = best.0.max(similarity);
@@ -153,11 +149,8 @@ impl PrecedentIndex {
 
 impl Chunk {
     fn push(&mut self, ruling: &Arc<Ruling>, embedding: &[f32]) {
-        let largest = embedding.iter().fold(0f32, |largest, x| largest.max(x.abs())).max(1e-9);
-        let scale = largest / 127.0;
         self.place(ruling, &signs(embedding));
-        self.codes.extend(embedding.iter().map(|x| (x / scale).round() as i8));
-        self.scales.push(scale);
+        self.embeddings.push(embedding);
     }
 
     fn place(&mut self, ruling: &Arc<Ruling>, signs: &[u8]) {
@@ -182,8 +175,7 @@ impl Chunk {
         let mut rest = Self::default();
         for (at, ruling) in self.rulings.iter().enumerate().filter(|(_, ruling)| !gone(ruling)) {
             rest.place(ruling, &self.signs(at, width.div_ceil(8)));
-            rest.codes.extend(&self.codes[at * width..][..width]);
-            rest.scales.push(self.scales[at]);
+            rest.embeddings.push_from(&self.embeddings, at, width);
         }
         rest
     }

@@ -10,15 +10,15 @@
 use std::sync::Arc;
 
 use super::Ruling;
-use super::nearness::likest;
+use super::nearness::Codes;
 use crate::catalog::Day;
 
 /// A standing ruling with its texts' embeddings.
 #[derive(Debug, Clone)]
 pub(super) struct StandingRuling {
     pub ruling: Arc<Ruling>,
-    /// One after the other, each of length one.
-    pub embeddings: Vec<f32>,
+    /// Of its texts.
+    pub embeddings: Codes,
 }
 
 /// What is known of an appeal when its standing ruling is looked for.
@@ -52,7 +52,7 @@ impl StandingRuling {
         if !self.ruling.applies(occasion.day, occasion.district) {
             return None;
         }
-        let similarity = likest(occasion.embedding, &self.embeddings);
+        let similarity = self.embeddings.likest(occasion.embedding);
         if similarity < least || !self.ruling.words_fit(occasion.words) {
             return None;
         }

@@ -16,6 +16,7 @@ pub mod export;
 mod gate;
 #[cfg(test)]
 mod learning_tests;
+pub mod likeness;
 mod logistic;
 mod loss;
 pub mod model;

@@ -13,6 +13,7 @@ use paidan_training::config::TrainConfig;
 use paidan_training::dataset::{Labels, Orders};
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
+use paidan_training::likeness::measure;
 use paidan_training::refit::refit;
 use paidan_training::say;
 use paidan_training::trainer::Trainer;
@@ -37,6 +38,8 @@ enum Command {
     Calibrate(CalibrateArgs),
     /// Writes the mean of several runs' weights, calibrated anew: often better than each, as fast as one.
     Average(AverageArgs),
+    /// Measures how like to a ruling an appeal must be, for a model folder that is there already.
+    Likeness(LikenessArgs),
 }
 
 /// What the first and the last command read and write.
@@ -99,12 +102,45 @@ struct CalibrateArgs {
     out: PathBuf,
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train likeness --model models/ourcity --orders train.jsonl --validation validation.jsonl"
+)]
+struct LikenessArgs {
+    /// The model folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The orders that it learnt from: rulings are simulated of them.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// Later orders, with their day: bounds are fitted on all months but the last, and judged on the last.
+    #[arg(long, value_name = "FILE")]
+    validation: PathBuf,
+    /// Also write the tables here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the bounds into the model folder.
+    #[arg(long)]
+    write: bool,
+}
+
+fn likeness(args: &LikenessArgs) -> Result<()> {
+    let report = measure(&args.model, &args.orders, &args.validation, args.write)?;
+    say(&report.text());
+    if let Some(path) = &args.json {
+        let named = || format!("{}: cannot be written", path.display());
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?).with_context(named)?;
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),
         Command::Calibrate(args) => {
             refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
         }
+        Command::Likeness(args) => likeness(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
     match result {

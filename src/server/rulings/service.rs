@@ -44,8 +44,8 @@ impl RulingDesk {
     async fn contradictions(&self, stored: &StoredRuling) -> Result<Vec<proto::Contradiction>, ServiceError> {
         let router: Arc<Router> = Arc::clone(&self.router);
         let ruling = Arc::new(stored.ruling.clone());
-        // As like as an appeal must be to fall under a ruling; where that was never measured, very like.
-        let least = router.likeness().unworded.as_ref().map_or(0.95, |bound| bound.similarity);
+        // As like as an appeal must be to fall under a ruling. Where that was never measured, only matters of one name count.
+        let least = router.likeness().least().unwrap_or(2.0);
         let work = move || {
             let embeddings = router.embed(&ruling.texts())?;
             let found = router.rulings().contradictions(&EmbeddedRuling { ruling, embeddings }, least);

@@ -1,0 +1,48 @@
+//! Measures how like is like enough for a model folder that is there already, and writes the bounds into it if asked.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use paidan::model::{Artifacts, Encoder, FileRecord, Precision, Setting, file, sha256_hex};
+use paidan::text::AppealTokenizer;
+
+use super::{Read, Report, study};
+use crate::checkpoint::write_flushed;
+use crate::dataset::{Labels, Orders};
+use crate::examples::{Example, InputKind};
+use crate::validate::answer;
+
+/// Tries the rulings that past orders stand for on later ones. `write` puts the bounds into the folder's `calibration.json`, and its
+/// checksum into the manifest.
+pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<Report> {
+    let (training, validation) = (Orders::read(training)?, Orders::read(validation)?);
+    let labels = Labels::collect(&training)?;
+    let artifacts = Artifacts::open(model).context("the model was refused")?;
+    let same = labels.departments.iter().map(|one| &one.id).eq(artifacts.departments.iter().map(|one| &one.id));
+    ensure!(same, "the training orders have other departments than {}", model.display());
+    let tokenizer = AppealTokenizer::from_bytes(&artifacts.tokenizer)?;
+    let encoder = Encoder::new(&artifacts, Setting::fixed(Precision::F32))?;
+    let read = |orders: &Orders, kind| {
+        let examples: Vec<Example> = orders.orders.iter().map(|order| Example::new(order, &labels)).collect();
+        answer(&encoder, &examples, &tokenizer, kind, artifacts.config.max_position_embeddings)
+    };
+    crate::say("reading the training orders");
+    let past = read(&training, InputKind::TextOnly)?;
+    crate::say("reading the validation orders");
+    let (text, category) = (read(&validation, InputKind::TextOnly)?, read(&validation, InputKind::WithCategory)?);
+    let later = Read::both_inputs(&validation.orders, &text, &category, &artifacts.calibration);
+    let report = study(&labels, &Read::of_training(&training.orders, &past), &later);
+    if write {
+        let mut calibration = artifacts.calibration.clone();
+        calibration.precedents = report.bounds.clone();
+        let bytes = serde_json::to_vec_pretty(&calibration)?;
+        write_flushed(&model.join(file::CALIBRATION), &bytes)?;
+        if let Some(mut manifest) = artifacts.manifest {
+            let record = FileRecord { sha256: sha256_hex(&bytes), bytes: bytes.len() as u64 };
+            manifest.files.insert(file::CALIBRATION.to_owned(), record);
+            write_flushed(&model.join(file::MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
+        }
+        paidan::routing::Router::open(model).context("the model no longer opens")?;
+    }
+    Ok(report)
+}
