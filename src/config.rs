@@ -266,8 +266,8 @@ impl Layers {
     }
 }
 
-/// A URL as it may be shown.
-fn without_password(url: &str) -> String {
+/// A URL as it may be shown: a password is left out.
+pub fn without_password(url: &str) -> String {
     let hidden = || {
         let (scheme, rest) = url.split_once("://")?;
         let (user, host) = rest.rsplit_once('@')?;

@@ -126,6 +126,10 @@ fn a_file_that_is_not_there_or_of_another_kind_is_told_before_anything_is_made()
     std::fs::write(office.path("bad.csv"), "编号,事项,主办单住\n1,x,y\n").expect("a file");
     let (code, _, err) = office.run(&["rulings", "import", "bad.csv"]);
     assert!(code == 65 && err.contains("did you mean \"主办单位\""), "{err}");
+    for reading in [&["audit", "verify"][..], &["rulings", "list"]] {
+        let (code, _, err) = office.run(reading);
+        assert!(code == 66 && err.contains("there is no database"), "an empty one would say that all is well: {err}");
+    }
     let (code, _, err) = office.run(&["rulings", "list", "--set", "store.url=mysql://x"]);
     assert!(code == 64 && err.contains("store.url"), "{err}");
 }

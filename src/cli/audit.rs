@@ -84,7 +84,10 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
             if !faults.is_empty() {
                 return Err(Failure::said(code::DATA, format!("the audit trail is not whole: {} faults", faults.len())));
             }
-            writeln!(out, "the audit trail is whole: {} entries, the last one {}", head.number, head.hash)?;
+            match head.number {
+                0 => writeln!(out, "the audit trail is empty: nothing was ever recorded in this database")?,
+                number => writeln!(out, "the audit trail is whole: {number} entries, the last one {}", head.hash)?,
+            }
         }
         Action::Show { order } => {
             let entries = store.audit_of_order(order).await?;

@@ -124,6 +124,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Url => Self::new(code::USAGE, error),
+            StoreError::NoFile { .. } => Self::new(code::NO_INPUT, error),
             StoreError::Open(_) | StoreError::Unavailable(_) => Self::new(code::UNAVAILABLE, error),
             StoreError::Full => Self::new(code::IO, error),
             StoreError::Migrate(_) => Self::new(code::SOFTWARE, error),

@@ -76,7 +76,7 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
             // Read first: a file that is not there should not make a database.
             let rows = rows(file, *from_orders)?;
             let known = known(setup)?;
-            let store = open(setup).await?;
+            let store = Store::open(&url(setup)?).await?;
             let outcome = import(&store, rows, &known, file, actor).await;
             // Ends the journal of SQLite as well, so that one file is left.
             store.close().await;
@@ -101,12 +101,15 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
     }
 }
 
-/// The database that the configuration names.
+/// The database that the configuration names, which must be there.
 pub async fn open(setup: &Setup) -> Result<Store, Failure> {
-    let url = store_url(&setup.configuration(&[])?)?.ok_or_else(|| {
+    Ok(Store::open_existing(&url(setup)?).await?)
+}
+
+fn url(setup: &Setup) -> Result<String, Failure> {
+    store_url(&setup.configuration(&[])?)?.ok_or_else(|| {
         Failure::said(code::USAGE, "store.url is none, so there are no rulings; name a database with PAIDAN_STORE_URL")
-    })?;
-    Ok(Store::open(&url).await?)
+    })
 }
 
 fn format(file: &Path) -> Result<Format, Failure> {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use paidan::config::{Config, LogFormat};
+use paidan::config::{Config, LogFormat, without_password};
 use paidan::server::Server;
 use paidan::server::rulings::RulingDesk;
 use paidan::store::Store;
@@ -55,7 +55,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let folder = model_folder(&config)?;
     let router = Arc::new(open_router_with_catalog(&folder, &config)?);
     let rulings = match store_url(&config)? {
-        Some(url) => Some(RulingDesk::open(Store::open(&url).await?, Arc::clone(&router)).await?),
+        Some(url) => {
+            tracing::info!(store = without_password(&url), "rulings and the audit trail are kept here");
+            Some(RulingDesk::open(Store::open(&url).await?, Arc::clone(&router)).await?)
+        }
         None => None,
     };
     let info = router.info();

@@ -200,6 +200,11 @@ impl<'a> Jurisdiction<'a> {
         supporting
     }
 
+    /// A district by the catalogue's name; as it was given if the catalogue has no such.
+    pub(super) fn district<'b>(&'b self, given: &'b str) -> &'b str {
+        self.catalog.district(given).map_or(given, |known| &known.name)
+    }
+
     /// Departments of the catalogue as they are on the day, each once.
     pub fn on_the_day<'b>(&self, ids: impl IntoIterator<Item = &'b String>) -> Vec<Arc<Department>> {
         let mut all: Vec<Arc<Department>> = Vec::new();

@@ -82,6 +82,8 @@ impl Rulings<'_> {
     /// Of the standing rulings that fit, the first by precedence that is like enough.
     fn applying(&self, decision: &Decision, appeal: &Circumstances) -> Option<Applied> {
         let Circumstances { day, district, words } = appeal;
+        // Rulings name districts as the catalogue does; callers may use another name.
+        let district = self.jurisdiction.map_or(district.as_str(), |jurisdiction| jurisdiction.district(district));
         let occasion = Occasion { day: *day, district, words, embedding: &decision.embedding };
         let fitting = self.book.fitting(&occasion, self.likeness.least()?);
         fitting.into_iter().find_map(|fitting| {

@@ -116,7 +116,11 @@ impl From<StoreError> for ServiceError {
                 let description = "the database is not available; try again".to_owned();
                 Self::StoreUnavailable { reason: "STORE_UNAVAILABLE", description }
             }
-            StoreError::Url | StoreError::Open(_) | StoreError::Migrate(_) | StoreError::Damaged { .. } => {
+            StoreError::Url
+            | StoreError::NoFile { .. }
+            | StoreError::Open(_)
+            | StoreError::Migrate(_)
+            | StoreError::Damaged { .. } => {
                 tracing::error!(%description, "the store failed");
                 Self::StoreUnavailable { reason: "STORE_UNAVAILABLE", description: "the store failed; see its log".to_owned() }
             }

@@ -6,18 +6,24 @@ pub enum StoreError {
     /// Not a URL that it knows.
     #[error("not a database; write sqlite:PATH or postgres://USER@HOST/NAME")]
     Url,
+    /// There is no such file, and it was to be read.
+    #[error("there is no database {path}; nothing was ever recorded there")]
+    NoFile {
+        /// Its path.
+        path: String,
+    },
     /// It cannot be opened.
     #[error("the database cannot be opened: {0}")]
-    Open(#[source] sqlx::Error),
+    Open(sqlx::Error),
     /// Its tables cannot be brought up to date.
     #[error("the database's tables cannot be brought up to date: {0}")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
+    Migrate(sqlx::migrate::MigrateError),
     /// There is no room left to write.
     #[error("the database has no room left; nothing was recorded")]
     Full,
     /// It does not answer, or refuses to write.
     #[error("the database is not available: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(sqlx::Error),
     /// There is no such ruling.
     #[error("there is no ruling {id:?}")]
     NotFound {

@@ -34,8 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most connections. SQLite has one writer at a time; readers do not wait for it.
 const CONNECTIONS: u32 = 8;
 
-static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/sqlite");
-static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/postgres");
+/// For both: SQLite takes any name for a type, so `BYTEA` is as good as `BLOB`.
+static TABLES: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,6 +57,17 @@ impl Store {
         Self::connect(url, None).await
     }
 
+    /// The same for somebody who only wants to read: a file that is not there is an error, since an empty database made by a slip of
+    /// the pen would say that all is well.
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        let path = url.strip_prefix("sqlite:").map(|path| path.split('?').next().unwrap_or(path));
+        let path = path.map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path.filter(|path| !std::path::Path::new(path).exists()) {
+            Some(path) => Err(StoreError::NoFile { path: path.to_owned() }),
+            None => Self::open(url).await,
+        }
+    }
+
     /// The same where SQLite's file may have at most so many pages, as on a disk that is full then. For tests.
     #[doc(hidden)]
     pub async fn open_limited(url: &str, pages: u32) -> Result<Self, StoreError> {
@@ -72,8 +83,7 @@ impl Store {
             .connect(&url)
             .await
             .map_err(StoreError::Open)?;
-        let migrator = if kind == Kind::Sqlite { &SQLITE } else { &POSTGRES };
-        migrator.run(&pool).await.map_err(StoreError::Migrate)?;
+        TABLES.run(&pool).await.map_err(StoreError::Migrate)?;
         Ok(Self { pool, kind })
     }
 

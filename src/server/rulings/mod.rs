@@ -71,11 +71,7 @@ impl RulingDesk {
             let version = &desk.router.info().version;
             let changes = desk.store.changes_after(state.number, AT_ONCE, version, true).await?;
             let Some(end) = changes.last().map(|change| change.number) else { break };
-            let (now, later): (Vec<Change>, Vec<Change>) = changes
-                .into_iter()
-                .partition(|change| !change.embeddings.is_empty() || change.stored.ruling.scope == Scope::Standing);
-            desk.apply(now).await?;
-            state.waiting.extend(later.into_iter().map(|change| change.stored.ruling.id));
+            desk.apply_bulk(&mut state, changes).await?;
             state.number = end;
         }
         // What changed while it was read is read again: harmless, and nothing is missed.
@@ -101,7 +97,12 @@ impl RulingDesk {
             let version = &self.router.info().version;
             let changes = self.store.changes_after(state.number, AT_ONCE, version, false).await?;
             let Some(end) = changes.last().map(|change| change.number) else { return Ok(()) };
-            self.apply(changes).await?;
+            // Somebody imported a file: whoever records one ruling now must not wait for all of it.
+            if changes.len() == AT_ONCE {
+                self.apply_bulk(&mut state, changes).await?;
+            } else {
+                self.apply(changes).await?;
+            }
             state.number = end;
         }
     }
@@ -132,6 +133,17 @@ impl RulingDesk {
                 _ => {}
             }
         }
+    }
+
+    /// Applies what costs nothing, and standing rulings; case rulings that are still to be embedded wait for [`Self::follow`].
+    async fn apply_bulk(&self, state: &mut Applied, changes: Vec<Change>) -> Result<(), RulingError> {
+        let waits = |change: &Change| {
+            let ruling = &change.stored.ruling;
+            change.embeddings.is_empty() && ruling.scope == Scope::Case && ruling.status == Status::InForce
+        };
+        let (later, now): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(waits);
+        state.waiting.extend(later.into_iter().map(|change| change.stored.ruling.id));
+        self.apply(now).await
     }
 
     /// Embeds some of the rulings that wait for it.

@@ -40,7 +40,7 @@ pub(super) fn read_csv(bytes: &[u8]) -> Result<Vec<Row>, ExchangeError> {
 }
 
 fn owned(record: &csv::StringRecord) -> Vec<String> {
-    record.iter().map(str::to_owned).collect()
+    record.iter().map(|cell| unguarded(cell).to_owned()).collect()
 }
 
 pub(super) fn read_xlsx(bytes: &[u8]) -> Result<Vec<Row>, ExchangeError> {
@@ -82,12 +82,25 @@ fn row(fields: &[Option<&'static str>], cells: Vec<String>, line: u64) -> Option
     Some(Row { line, draft })
 }
 
+/// What a spreadsheet would take for a formula: a citizen's words must not be run by whoever opens the file.
+fn is_formula(cell: &str) -> bool {
+    cell.starts_with(['=', '+', '-', '@', '\t'])
+}
+
+fn guarded(cell: String) -> String {
+    if is_formula(&cell) { format!("'{cell}") } else { cell }
+}
+
+fn unguarded(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
+}
+
 pub(super) fn write_csv(drafts: &[RulingDraft]) -> Result<Vec<u8>, ExchangeError> {
     let failed = |error: csv::Error| ExchangeError::Write(error.to_string());
     let mut writer = csv::Writer::from_writer(MARK.to_vec());
     writer.write_record(COLUMNS.iter().map(|(_, zh)| *zh)).map_err(failed)?;
     for draft in drafts {
-        writer.write_record(columns::cells(draft)).map_err(failed)?;
+        writer.write_record(columns::cells(draft).into_iter().map(guarded)).map_err(failed)?;
     }
     writer.into_inner().map_err(|error| ExchangeError::Write(error.to_string()))
 }
@@ -109,4 +122,19 @@ pub(super) fn write_xlsx(drafts: &[RulingDraft]) -> Result<Vec<u8>, ExchangeErro
     }
     sheet.set_freeze_panes(1, 0).map_err(failed)?;
     book.save_to_buffer().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_a_spreadsheet_would_run_are_guarded_and_come_back_as_they_were() {
+        let matter = "=HYPERLINK(\"x\")".to_owned();
+        let draft = RulingDraft { scope: "case".to_owned(), matter, lead: "城管".to_owned(), ..RulingDraft::default() };
+        let bytes = write_csv(std::slice::from_ref(&draft)).expect("a file");
+        assert!(String::from_utf8_lossy(&bytes).contains("'=HYPERLINK"));
+        let rows = read_csv(&bytes).expect("our own file");
+        assert_eq!(rows[0].draft.as_ref().map(|back| back.matter.as_str()), Ok(draft.matter.as_str()));
+    }
 }
