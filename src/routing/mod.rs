@@ -1,7 +1,9 @@
 //! From an appeal to a decision. Read `router.rs` first.
 
+mod deciding;
 mod decision;
 mod dispute;
+mod embedding;
 mod evidence;
 mod ground;
 mod jurisdiction;

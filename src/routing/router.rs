@@ -4,21 +4,20 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::dispute::{self, Asked, Weighed, Weigher, Witnesses};
+use super::Decision;
+use super::deciding::RawAnswer;
+use super::dispute::Weigher;
 use super::evidence::{self, Clause};
-use super::jurisdiction::{Circumstances, Jurisdiction, OfTheDay, day_of};
-use super::reason;
+use super::jurisdiction::{Circumstances, day_of};
 use super::review;
-use super::ruled::{self, Rulings};
+use super::ruled;
 use super::sentence::second_sentence;
-use super::{Decision, RankedDepartment};
 use crate::catalog::{CatalogError, Day, DepartmentCatalog};
-use crate::model::calibration::Scales;
 use crate::model::{
     Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DISPUTE_WORDS, Department, DisputeWords, Encoder, HeadRows,
     Likeness, Look, ModelInfo, Sequence, Setting,
 };
-use crate::rulings::{Precedent, RulingBook};
+use crate::rulings::RulingBook;
 use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
 
 /// An appeal ready for the encoder: cleaned, tokenized, its proposed departments found among the model's.
@@ -57,16 +56,16 @@ pub enum RouteError {
 /// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings, which is
 /// exchanged whole.
 pub struct Router {
-    info: ModelInfo,
-    tokenizer: AppealTokenizer,
-    encoder: Encoder,
-    calibration: Calibration,
+    pub(super) info: ModelInfo,
+    pub(super) tokenizer: AppealTokenizer,
+    pub(super) encoder: Encoder,
+    pub(super) calibration: Calibration,
     /// Mean embedding of each department's training orders; empty if the model has none.
-    centres: Vec<Vec<f32>>,
+    pub(super) centres: Vec<Vec<f32>>,
     /// Weighs the witnesses of a dispute; `None` if the folder is from before there were any.
-    weigher: Option<Weigher>,
+    pub(super) weigher: Option<Weigher>,
     /// Who does what, if somebody said.
-    catalog: Option<Arc<DepartmentCatalog>>,
+    pub(super) catalog: Option<Arc<DepartmentCatalog>>,
     /// What was ruled. A batch reads one book from its first appeal to its last.
     rulings: RwLock<Arc<RulingBook>>,
 }
@@ -142,32 +141,6 @@ impl Router {
     /// How like an appeal must be to a ruling, as it was measured for this model.
     pub fn likeness(&self) -> &Likeness {
         &self.calibration.precedents
-    }
-
-    /// The embeddings of texts, each of length one: what a decision on the same text alone has.
-    pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, RouteError> {
-        const PASS_TOKENS: usize = 4096;
-        let encode = |text: &&str| self.tokenizer.encode(&clean(text), None, self.info.max_tokens);
-        let encodings: Vec<Encoding> =
-            texts.iter().map(encode).collect::<Result<_, _>>().map_err(|error| RouteError::Model(error.to_string()))?;
-        let mut embeddings = Vec::with_capacity(texts.len());
-        let mut rest = encodings.as_slice();
-        while !rest.is_empty() {
-            let mut tokens = 0;
-            let fits = rest.iter().take_while(|encoding| {
-                tokens += encoding.ids.len();
-                tokens <= PASS_TOKENS
-            });
-            let (pass, later) = rest.split_at(fits.count().max(1));
-            let sequences: Vec<Sequence<'_>> =
-                pass.iter().map(|encoding| Sequence { ids: &encoding.ids, type_ids: &encoding.type_ids }).collect();
-            let looks: Vec<Look> = (0..pass.len()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
-            let output = self.encoder.forward(&sequences, &looks, Cores::All);
-            let output = output.map_err(|error| RouteError::Model(error.to_string()))?;
-            embeddings.extend(output.embeddings.chunks_exact(self.info.embedding_size).map(<[f32]>::to_vec));
-            rest = later;
-        }
-        Ok(embeddings)
     }
 
     /// What the encoder computes in, and by which instructions, for people.
@@ -280,116 +253,4 @@ impl Router {
         }
         Ok(decisions)
     }
-
-    /// From logits to a decision: calibrate, rank, weigh the evidence, say what a person should look at, ask the rulings.
-    fn decide(
-        &self,
-        appeal: &PreparedAppeal,
-        raw: &RawAnswer<'_>,
-        book: &RulingBook,
-        like: Vec<Precedent>,
-    ) -> Result<Decision, RouteError> {
-        if raw.logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(RouteError::Model("the encoder gave values that are no numbers".to_owned()));
-        }
-        let probabilities = self.scales(appeal).department_probabilities(raw.logits);
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
-        let ranked = |row: &usize| RankedDepartment {
-            department: self.info.departments[*row].clone(),
-            probability: probabilities[*row],
-        };
-        let mut ranked: Vec<OfTheDay> = order.iter().map(|row| OfTheDay { ranked: ranked(row), row: *row }).collect();
-        let jurisdiction = self.catalog.as_deref().zip(appeal.circumstances.as_ref());
-        let jurisdiction = jurisdiction.map(|(catalog, circumstances)| Jurisdiction::new(catalog, circumstances));
-        if let Some(jurisdiction) = &jurisdiction {
-            ranked = jurisdiction.of_the_day(ranked);
-        }
-        // After a merger the lead may be another than the model's first: then its own strongest row speaks for it.
-        let row = ranked[0].row;
-        let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
-        let cosines = self.cosines(raw.embedding);
-        let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
-            self.weighed(appeal, raw.dispute_logit, &probabilities, &cosines, &ranked);
-        let mut decision = Decision {
-            departments: ranked.into_iter().map(|one| one.ranked).collect(),
-            model_opinion: Vec::new(),
-            dispute_risk,
-            proposed_dispatch_risk,
-            risk_factors: factors,
-            review_reasons: Vec::new(),
-            evidence: evidence::weigh(&appeal.clauses, row, raw.logits, raw.without_clause),
-            tokens_read: appeal.encoding.ids.len(),
-            tokens_given: appeal.encoding.tokens_given,
-            reading: appeal.encoding.reading,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis: Vec::new(),
-            reason: String::new(),
-            catalog_version: None,
-            embedding: raw.embedding.to_vec(),
-        };
-        let familiarity = cosines.iter().copied().max_by(f32::total_cmp);
-        decision.review_reasons =
-            review::reasons(&decision, appeal.encoding.text_tokens(), familiarity, &self.calibration.review);
-        let rulings = Rulings {
-            book,
-            likeness: &self.calibration.precedents,
-            departments: &self.info.departments,
-            jurisdiction: jurisdiction.as_ref(),
-        };
-        let ruled = rulings.apply(&mut decision, appeal.circumstances.as_ref(), like);
-        match &jurisdiction {
-            Some(jurisdiction) => jurisdiction.complete(&mut decision, model, ruled),
-            None => reason::without_catalogue(&mut decision, model, ruled),
-        }
-        Ok(decision)
-    }
-
-    /// Both risks and what raised them.
-    fn weighed(
-        &self,
-        appeal: &PreparedAppeal,
-        dispute_logit: Option<f32>,
-        probabilities: &[f32],
-        cosines: &[f32],
-        ranked: &[OfTheDay],
-    ) -> Weighed {
-        // A successor speaks for the row that gave it most; whoever has none keeps the name that the model knows.
-        let mut departments = self.info.departments.clone();
-        for OfTheDay { ranked, row } in ranked.iter().rev() {
-            departments[*row] = Arc::clone(&ranked.department);
-        }
-        let words = self.weigher.as_ref().and_then(|weigher| weigher.words(appeal.encoding.text_ids()));
-        let text_tokens = appeal.encoding.text_tokens();
-        let asked = Asked {
-            witnesses: Witnesses { dispute_logit, probabilities, cosines, words, text_tokens },
-            with_category: appeal.with_category,
-            proposed: &appeal.proposed,
-            departments: &departments,
-        };
-        match &self.weigher {
-            Some(weigher) => weigher.weigh(&asked),
-            None => dispute::by_scales(self.scales(appeal), &asked),
-        }
-    }
-
-    fn scales(&self, appeal: &PreparedAppeal) -> &Scales {
-        if appeal.with_category { &self.calibration.with_category } else { &self.calibration.text_only }
-    }
-
-    /// Cosine of an embedding to each department's centre; empty if the model has no centres.
-    fn cosines(&self, embedding: &[f32]) -> Vec<f32> {
-        let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
-        self.centres.iter().map(cosine).collect()
-    }
-}
-
-/// What the heads said of one appeal.
-struct RawAnswer<'a> {
-    logits: &'a [f32],
-    /// For each clause the department logits when the last layer may not look at it.
-    without_clause: &'a [&'a [f32]],
-    dispute_logit: Option<f32>,
-    embedding: &'a [f32],
 }

@@ -1,0 +1,128 @@
+//! From logits to a decision: calibrate, rank, weigh the evidence, say what a person should look at, ask the rulings.
+
+use std::sync::Arc;
+
+use super::dispute::{self, Asked, Weighed, Witnesses};
+use super::evidence;
+use super::jurisdiction::{Jurisdiction, OfTheDay};
+use super::reason;
+use super::review;
+use super::router::PreparedAppeal;
+use super::ruled::Rulings;
+use super::{Decision, RankedDepartment, RouteError, Router};
+use crate::model::calibration::Scales;
+use crate::rulings::{Precedent, RulingBook};
+
+impl Router {
+    /// From logits to a decision: calibrate, rank, weigh the evidence, say what a person should look at, ask the rulings.
+    pub(super) fn decide(
+        &self,
+        appeal: &PreparedAppeal,
+        raw: &RawAnswer<'_>,
+        book: &RulingBook,
+        like: Vec<Precedent>,
+    ) -> Result<Decision, RouteError> {
+        if raw.logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(RouteError::Model("the encoder gave values that are no numbers".to_owned()));
+        }
+        let probabilities = self.scales(appeal).department_probabilities(raw.logits);
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
+        let ranked = |row: &usize| RankedDepartment {
+            department: self.info.departments[*row].clone(),
+            probability: probabilities[*row],
+        };
+        let mut ranked: Vec<OfTheDay> = order.iter().map(|row| OfTheDay { ranked: ranked(row), row: *row }).collect();
+        let jurisdiction = self.catalog.as_deref().zip(appeal.circumstances.as_ref());
+        let jurisdiction = jurisdiction.map(|(catalog, circumstances)| Jurisdiction::new(catalog, circumstances));
+        if let Some(jurisdiction) = &jurisdiction {
+            ranked = jurisdiction.of_the_day(ranked);
+        }
+        // After a merger the lead may be another than the model's first: then its own strongest row speaks for it.
+        let row = ranked[0].row;
+        let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
+        let cosines = self.cosines(raw.embedding);
+        let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
+            self.weighed(appeal, raw.dispute_logit, &probabilities, &cosines, &ranked);
+        let mut decision = Decision {
+            departments: ranked.into_iter().map(|one| one.ranked).collect(),
+            model_opinion: Vec::new(),
+            dispute_risk,
+            proposed_dispatch_risk,
+            risk_factors: factors,
+            review_reasons: Vec::new(),
+            evidence: evidence::weigh(&appeal.clauses, row, raw.logits, raw.without_clause),
+            tokens_read: appeal.encoding.ids.len(),
+            tokens_given: appeal.encoding.tokens_given,
+            reading: appeal.encoding.reading,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis: Vec::new(),
+            reason: String::new(),
+            catalog_version: None,
+            embedding: raw.embedding.to_vec(),
+        };
+        let familiarity = cosines.iter().copied().max_by(f32::total_cmp);
+        decision.review_reasons =
+            review::reasons(&decision, appeal.encoding.text_tokens(), familiarity, &self.calibration.review);
+        let rulings = Rulings {
+            book,
+            likeness: &self.calibration.precedents,
+            departments: &self.info.departments,
+            jurisdiction: jurisdiction.as_ref(),
+        };
+        let ruled = rulings.apply(&mut decision, appeal.circumstances.as_ref(), like);
+        match &jurisdiction {
+            Some(jurisdiction) => jurisdiction.complete(&mut decision, model, ruled),
+            None => reason::without_catalogue(&mut decision, model, ruled),
+        }
+        Ok(decision)
+    }
+
+    /// Both risks and what raised them.
+    fn weighed(
+        &self,
+        appeal: &PreparedAppeal,
+        dispute_logit: Option<f32>,
+        probabilities: &[f32],
+        cosines: &[f32],
+        ranked: &[OfTheDay],
+    ) -> Weighed {
+        // A successor speaks for the row that gave it most; whoever has none keeps the name that the model knows.
+        let mut departments = self.info.departments.clone();
+        for OfTheDay { ranked, row } in ranked.iter().rev() {
+            departments[*row] = Arc::clone(&ranked.department);
+        }
+        let words = self.weigher.as_ref().and_then(|weigher| weigher.words(appeal.encoding.text_ids()));
+        let text_tokens = appeal.encoding.text_tokens();
+        let asked = Asked {
+            witnesses: Witnesses { dispute_logit, probabilities, cosines, words, text_tokens },
+            with_category: appeal.with_category,
+            proposed: &appeal.proposed,
+            departments: &departments,
+        };
+        match &self.weigher {
+            Some(weigher) => weigher.weigh(&asked),
+            None => dispute::by_scales(self.scales(appeal), &asked),
+        }
+    }
+
+    fn scales(&self, appeal: &PreparedAppeal) -> &Scales {
+        if appeal.with_category { &self.calibration.with_category } else { &self.calibration.text_only }
+    }
+
+    /// Cosine of an embedding to each department's centre; empty if the model has no centres.
+    fn cosines(&self, embedding: &[f32]) -> Vec<f32> {
+        let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
+        self.centres.iter().map(cosine).collect()
+    }
+}
+
+/// What the heads said of one appeal.
+pub(super) struct RawAnswer<'a> {
+    pub logits: &'a [f32],
+    /// For each clause the department logits when the last layer may not look at it.
+    pub without_clause: &'a [&'a [f32]],
+    pub dispute_logit: Option<f32>,
+    pub embedding: &'a [f32],
+}
