@@ -24,6 +24,7 @@ pub mod optimizer;
 mod progress;
 pub mod refit;
 mod report;
+pub mod returns;
 pub mod step;
 pub mod trainer;
 mod validate;

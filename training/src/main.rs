@@ -40,6 +40,8 @@ enum Command {
     Average(AverageArgs),
     /// Measures how like to a ruling an appeal must be, for a model folder that is there already.
     Likeness(LikenessArgs),
+    /// Measures where orders that came back should have gone next, and counts who takes over from whom.
+    Returns(LikenessArgs),
 }
 
 /// What the first and the last command read and write.
@@ -119,13 +121,23 @@ struct LikenessArgs {
     /// Also write the tables here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the bounds into the model folder.
+    /// Write what was found into the model folder.
     #[arg(long)]
     write: bool,
 }
 
 fn likeness(args: &LikenessArgs) -> Result<()> {
     let report = measure(&args.model, &args.orders, &args.validation, args.write)?;
+    say(&report.text());
+    if let Some(path) = &args.json {
+        let named = || format!("{}: cannot be written", path.display());
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?).with_context(named)?;
+    }
+    Ok(())
+}
+
+fn returns(args: &LikenessArgs) -> Result<()> {
+    let report = paidan_training::returns::measure(&args.model, &args.orders, &args.validation, args.write)?;
     say(&report.text());
     if let Some(path) = &args.json {
         let named = || format!("{}: cannot be written", path.display());
@@ -141,6 +153,7 @@ fn main() -> ExitCode {
             refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
         }
         Command::Likeness(args) => likeness(&args),
+        Command::Returns(args) => returns(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
     match result {
