@@ -4,6 +4,7 @@ mod answer;
 pub mod audit;
 pub mod catalog;
 pub mod configuration;
+pub mod demo;
 mod failure;
 pub mod model;
 mod output;
@@ -50,6 +51,8 @@ pub enum Command {
     Rulings(rulings::Args),
     /// Verify the audit trail, or tell the story of an order.
     Audit(audit::Args),
+    /// Play one dispute from the call to the ruling, on a server of its own.
+    Demo(demo::Args),
     /// Look at the configuration that is in force, or check it.
     Config(configuration::Args),
 }

@@ -13,7 +13,7 @@ mod wording;
 
 pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_CHARS};
 pub use cleaning::{CleanText, clean};
-pub use masking::masked;
+pub use masking::{masked, masked_as_written};
 pub use normalize::normalize;
 pub use suggest::nearest;
 pub use tokenizer::{AppealTokenizer, Encoding, MAX_SECOND_TOKENS, MIN_TOKENS, Reading, TokenizerError};
