@@ -91,6 +91,7 @@ blames_the_client!(
     proto::SupersedeRulingRequest,
     proto::WithdrawRulingRequest,
     proto::SearchRulingsRequest,
+    proto::ListRecurrencesRequest,
     proto::ImportRulingsRequest,
     proto::ExportRulingsRequest,
     proto::RecordDispatchRequest
@@ -116,6 +117,7 @@ blames_the_server!(
     proto::SupersedeRulingResponse,
     proto::WithdrawRulingResponse,
     proto::SearchRulingsResponse,
+    proto::ListRecurrencesResponse,
     proto::ImportRulingsResponse,
     proto::ExportRulingsResponse,
     proto::RecordDispatchResponse
