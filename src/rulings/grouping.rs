@@ -18,7 +18,8 @@ use crate::model::vector::{LANES, vectorised};
 /// Embeddings that are compared while both lie in the processor's cache.
 const TILE: usize = 64;
 
-/// Groups of at least two, as ascending indices, in the order of their first members. `least` is the least mean cosine at which two groups become one.
+/// Groups of at least two, as ascending indices, in the order of their first members. `least` is the least mean cosine at which two
+/// groups become one.
 pub(super) fn groups(embeddings: &[&[f32]], least: f32) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for part in connected(embeddings, least) {
@@ -90,14 +91,14 @@ impl Chain {
             let last = chain[chain.len() - 1];
             let before = chain.len().checked_sub(2).map(|i| chain[i]);
             match self.nearest(last, before) {
-                Some((nearest, likeness)) if likeness >= least => {
-                    if Some(nearest) == before {
-                        chain.truncate(chain.len() - 2);
+                Some((nearest, likeness)) if likeness >= least => match chain.iter().rposition(|name| *name == nearest) {
+                    None => chain.push(nearest),
+                    // The one before it: each is the other's nearest. By a rounding it may be one further back.
+                    Some(at) => {
+                        chain.truncate(at);
                         self.merge(last, nearest);
-                    } else {
-                        chain.push(nearest);
                     }
-                }
+                },
                 // Nothing that others become can be nearer to it than they are now, so it stays as it is.
                 _ => {
                     chain.pop();
@@ -113,8 +114,8 @@ impl Chain {
         self.growing.iter().position(|group| group.members[0] == name).expect("our own bug: a group that is gone")
     }
 
-    /// The group nearest to one; of equally near ones the one before it in the chain, or a chain could go round in circles, otherwise the one with
-    /// the lowest name.
+    /// The group nearest to one; of equally near ones the one before it in the chain, or a chain could go round in circles, otherwise
+    /// the one with the lowest name.
     fn nearest(&self, name: usize, before: Option<usize>) -> Option<(usize, f32)> {
         let own = &self.growing[self.at(name)];
         let mut nearest: Option<(usize, f32)> = None;
@@ -236,6 +237,10 @@ mod tests {
     fn what_is_written_in_the_very_same_words_is_one_group_however_often_it_comes() {
         let points = vec![unit(vec![1.0, 0.0, 0.0]); 50];
         assert_eq!(grouped(&points, 0.99), [(0..50).collect::<Vec<_>>()]);
+        // Copies that only roundings tell apart.
+        let kinds = around(&mut StdRng::seed_from_u64(3), 3, 3, 97, 0.2);
+        let copies: Vec<Vec<f32>> = (0..600).map(|i| unit(kinds[i % 3].iter().map(|x| x * (1 + i) as f32).collect())).collect();
+        assert_eq!(grouped(&copies, 0.9).iter().map(Vec::len).collect::<Vec<_>>(), [200; 3]);
         assert!(grouped(&[], 0.5).is_empty() && grouped(&points[..1], 0.5).is_empty());
     }
 

@@ -2,8 +2,8 @@
 //!
 //! `ruling` is the record; `draft` parses one at the door, whatever it came from, and names every fault of it at once; `reading` reads its fields; `words` cuts
 //! Chinese into the words that a ruling is found by. `book` is what the router reads: the standing rulings in force (`standing` says
-//! which one an appeal falls under) and the index of all texts (`precedents`); `nearness` is the arithmetic of likeness. `recurrence` finds what is disputed again and again
-//! and drafts a standing ruling on it, with `grouping` and `drafting`.
+//! which one an appeal falls under) and the index of all texts (`precedents`); `nearness` is the arithmetic of likeness.
+//! `recurrence` finds what is disputed again and again, with `grouping`, and drafts a standing ruling on it, with `drafting`.
 //!
 //! Pure: the rulings come from outside, and so does the day.
 
