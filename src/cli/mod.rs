@@ -9,6 +9,7 @@ mod failure;
 pub mod model;
 mod output;
 mod panics;
+mod recurrences;
 pub mod replay;
 pub mod route;
 pub mod rulings;

@@ -22,6 +22,7 @@ mod loss;
 pub mod model;
 pub mod optimizer;
 mod progress;
+pub mod recurrences;
 pub mod refit;
 mod report;
 pub mod returns;

@@ -14,6 +14,7 @@ use paidan_training::dataset::{Labels, Orders};
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
 use paidan_training::likeness::measure;
+use paidan_training::recurrences::backtest;
 use paidan_training::refit::refit;
 use paidan_training::say;
 use paidan_training::trainer::Trainer;
@@ -42,6 +43,8 @@ enum Command {
     Likeness(LikenessArgs),
     /// Measures where orders that came back should have gone next, and counts who takes over from whom.
     Returns(LikenessArgs),
+    /// Tells which disputes come back, and what standing rulings on the ten most frequent would have done to later orders.
+    Recurrences(RecurrencesArgs),
 }
 
 /// What the first and the last command read and write.
@@ -126,14 +129,40 @@ struct LikenessArgs {
     write: bool,
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train recurrences --model models/ourcity --orders train.jsonl --validation validation.jsonl"
+)]
+struct RecurrencesArgs {
+    /// The model folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The orders that it learnt from, with their day: those that were re-dispatched are grouped.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// Later orders, with their day: the rulings are tried on them.
+    #[arg(long, value_name = "FILE")]
+    validation: PathBuf,
+    /// Also write groups and tables here, as JSON. The groups hold texts of orders.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 fn likeness(args: &LikenessArgs) -> Result<()> {
     let report = measure(&args.model, &args.orders, &args.validation, args.write)?;
     say(&report.text());
-    if let Some(path) = &args.json {
-        let named = || format!("{}: cannot be written", path.display());
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?).with_context(named)?;
-    }
-    Ok(())
+    write_json(args.json.as_deref(), &report)
+}
+
+fn recurrences(args: &RecurrencesArgs) -> Result<()> {
+    let report = backtest(&args.model, &args.orders, &args.validation)?;
+    say(&report.text());
+    write_json(args.json.as_deref(), &report)
+}
+
+fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 fn returns(args: &LikenessArgs) -> Result<()> {
@@ -154,6 +183,7 @@ fn main() -> ExitCode {
         }
         Command::Likeness(args) => likeness(&args),
         Command::Returns(args) => returns(&args),
+        Command::Recurrences(args) => recurrences(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
     match result {
