@@ -44,7 +44,11 @@ async fn place(url: &str) -> Place {
 
 impl Place {
     async fn record(&mut self, ruling: Ruling) {
-        let request = proto::RecordRulingRequest { ruling: Some(ruling), etag: String::new(), actor: "认定办".to_owned() };
+        let request = proto::RecordRulingRequest {
+            ruling: Some(ruling),
+            actor: "认定办".to_owned(),
+            ..proto::RecordRulingRequest::default()
+        };
         self.client.record_ruling(request).await.expect("recorded");
     }
 
