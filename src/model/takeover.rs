@@ -3,7 +3,11 @@
 //! By Bayes' rule, if what an appeal says and who objected are independent given who is responsible,
 //! `P(department | text, objector) ∝ P(department | text) · P(department | objector) / P(department)`.
 //! The first factor is the model's, the last the share of training orders, and the middle one is counted, smoothed towards the
-//! shares among all re-dispatched orders, which are themselves smoothed towards those among all orders. Nothing is fitted.
+//! shares among all re-dispatched orders, which are themselves smoothed towards those among all orders.
+//!
+//! A department of which there are two orders, one of them re-dispatched, would become forty times as likely by that rule. So the
+//! factor is bounded; the bound is the one number here that was chosen, on the validation months (from 5 to 10 it makes no difference
+//! to who comes first, and a smaller one fits better).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +18,9 @@ use super::Department;
 
 /// Pseudo-counts of either smoothing: a department that took over once in two is not yet known to take over every other time.
 const SMOOTHING: f32 = 10.0;
+
+/// By how much a department becomes more or less likely at most.
+const BOUND: f32 = 5.0;
 
 /// How often orders that a department was asked first were handled by another in the end, by ids: `redispatched[first][last]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,11 +87,12 @@ impl Takeover {
         let own = |objector: &&str| {
             self.by_objector.get(*objector).and_then(|factors| factors.get(department)).copied().unwrap_or(general)
         };
-        match objectors {
+        let factor = match objectors {
             [] => 1.0,
             // That an order comes back at all counts once, however often it does.
             [first, more @ ..] => own(first) * more.iter().map(|objector| own(objector) / general).product::<f32>(),
-        }
+        };
+        factor.clamp(1.0 / BOUND, BOUND)
     }
 }
 
@@ -121,6 +129,15 @@ mod tests {
         let both = takeover.factor(&["城管", "教育"], "街镇");
         assert!((both - takeover.factor(&["城管"], "街镇")).abs() < 1e-5, "that it came back counts once");
         assert_eq!(takeover.factor(&[], "街镇"), 1.0);
+    }
+
+    #[test]
+    fn a_department_of_few_orders_does_not_become_any_number_of_times_as_likely() {
+        let rare = Department { id: "铁塔".into(), name: "铁塔".into(), training_orders: 1 };
+        let departments: Vec<Arc<Department>> = departments().into_iter().chain([Arc::new(rare)]).collect();
+        let mut counts = counts();
+        counts.add("城管", "铁塔");
+        assert_eq!(Takeover::of(&counts, &departments).expect("counted").factor(&["城管"], "铁塔"), BOUND);
     }
 
     #[test]
