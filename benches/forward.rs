@@ -41,7 +41,14 @@ fn prepared(text: usize, tokens: usize) -> PreparedAppeal {
         tokens_given: tokens,
         reading: Reading::Whole,
     };
-    PreparedAppeal { encoding, clauses: Vec::new(), proposed: Vec::new(), with_category: false, circumstances: None }
+    PreparedAppeal {
+        encoding,
+        clauses: Vec::new(),
+        proposed: Vec::new(),
+        with_category: false,
+        circumstances: None,
+        parts: Vec::new(),
+    }
 }
 
 criterion_group!(benches, forward);

@@ -61,6 +61,7 @@ impl Router {
             reason: String::new(),
             catalog_version: None,
             embedding: raw.embedding.to_vec(),
+            parts: Vec::new(),
         };
         let familiarity = cosines.iter().copied().max_by(f32::total_cmp);
         decision.review_reasons =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ground, RiskFactor};
+use super::{Ground, Part, RiskFactor};
 use crate::catalog::Unit;
 use crate::model::Department;
 use crate::text::Reading;
@@ -34,6 +34,8 @@ pub enum ReviewReason {
     UnlikeTraining,
     /// A standing ruling put another department first than the model.
     RulingDiffers,
+    /// It holds several matters of different departments.
+    SeveralMatters,
 }
 
 /// A part of the appeal that moved the answer.
@@ -83,6 +85,8 @@ pub struct Decision {
     pub catalog_version: Option<String>,
     /// The normalised [CLS] row, `hidden_size` long: what precedents are searched by.
     pub embedding: Vec<f32>,
+    /// The matters that it holds, in the order of the text, if they are of different departments; empty if it is one matter.
+    pub parts: Vec<Part>,
 }
 
 impl Decision {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::parts::{part_leads, parts};
 use super::proto;
 use super::queue::Answer;
 use super::status::ServiceError;
-use crate::catalog::Basis;
+use crate::catalog::{Basis, Unit};
 use crate::model::{Department, ModelInfo, Witness};
 use crate::routing::{Decision, Ground, RankedDepartment, ReviewReason, Risk, RiskFactor, RouteError, documents as cited};
 use crate::rulings::Scope;
@@ -114,15 +115,13 @@ pub(super) fn response(
         .into(),
         queue_duration: Some(duration(queued)),
         model_duration: Some(duration(ran)),
-        unit: decision
-            .unit
-            .as_ref()
-            .map(|unit| proto::Unit { display_name: unit.name.clone(), district: unit.district.clone().unwrap_or_default() }),
+        unit: decision.unit.as_deref().map(unit),
         supporting_departments: departments(&decision.supporting_departments),
         basis: decision.basis.iter().map(basis).collect(),
         reason: decision.reason,
         catalog_version: decision.catalog_version.unwrap_or_default(),
         risk_factors: decision.risk_factors.into_iter().map(risk_factor).collect(),
+        parts: parts(&decision.parts, max_departments),
     }
 }
 
@@ -135,6 +134,7 @@ fn review_reason(reason: ReviewReason) -> proto::ReviewReason {
         ReviewReason::Truncated => proto::ReviewReason::Truncated,
         ReviewReason::UnlikeTraining => proto::ReviewReason::UnlikeTraining,
         ReviewReason::RulingDiffers => proto::ReviewReason::RulingDiffers,
+        ReviewReason::SeveralMatters => proto::ReviewReason::SeveralMatters,
     }
 }
 
@@ -152,12 +152,19 @@ fn review_note(decision: &Decision) -> String {
             (ReviewReason::Truncated, _) => "内容过长，仅读取首尾".to_owned(),
             (ReviewReason::UnlikeTraining, _) => "与历史工单差异较大".to_owned(),
             (ReviewReason::RulingDiffers, _) => "类案认定与模型不一致".to_owned(),
+            (ReviewReason::SeveralMatters, _) => format!("含多项诉求，建议拆分派往{}", part_leads(&decision.parts)),
         })
         .collect();
     if words.is_empty() { String::new() } else { format!("请人工复核：{}", words.join("；")) }
 }
 
-fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
+/// A concrete unit.
+pub(super) fn unit(unit: &Unit) -> proto::Unit {
+    proto::Unit { display_name: unit.name.clone(), district: unit.district.clone().unwrap_or_default() }
+}
+
+/// A department with its probability.
+pub(super) fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
     proto::RankedDepartment { department: Some(department(&ranked.department)), probability: ranked.probability }
 }
 

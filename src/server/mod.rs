@@ -23,6 +23,7 @@ mod convert;
 mod deadline;
 mod listener;
 mod metrics;
+mod parts;
 pub mod proto;
 mod queue;
 pub mod rulings;

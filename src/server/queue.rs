@@ -271,8 +271,14 @@ mod tests {
     fn job(tokens: usize) -> (Job, Reply) {
         let (ids, type_ids) = (vec![1; tokens], vec![0; tokens]);
         let encoding = Encoding { ids, type_ids, spans: vec![None; tokens], tokens_given: tokens, reading: Reading::Whole };
-        let prepared =
-            PreparedAppeal { encoding, clauses: Vec::new(), proposed: Vec::new(), with_category: false, circumstances: None };
+        let prepared = PreparedAppeal {
+            encoding,
+            clauses: Vec::new(),
+            proposed: Vec::new(),
+            with_category: false,
+            circumstances: None,
+            parts: Vec::new(),
+        };
         let (reply, answer) = oneshot::channel();
         (Job { prepared, arrived: Instant::now(), deadline: Instant::now() + HOUR, reply }, answer)
     }

@@ -14,11 +14,13 @@ mod dispute;
 pub mod examples;
 pub mod export;
 mod gate;
+pub mod labelled;
 #[cfg(test)]
 mod learning_tests;
 pub mod likeness;
 mod logistic;
 mod loss;
+pub mod matters;
 pub mod model;
 pub mod optimizer;
 mod progress;

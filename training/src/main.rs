@@ -14,6 +14,7 @@ use paidan_training::dataset::{Labels, Orders};
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
 use paidan_training::likeness::measure;
+use paidan_training::matters;
 use paidan_training::refit::refit;
 use paidan_training::say;
 use paidan_training::trainer::Trainer;
@@ -40,6 +41,8 @@ enum Command {
     Average(AverageArgs),
     /// Measures how like to a ruling an appeal must be, for a model folder that is there already.
     Likeness(LikenessArgs),
+    /// Measures how well appeals of several matters are told apart, on labels made by hand.
+    Matters(LabelledArgs),
 }
 
 /// What the first and the last command read and write.
@@ -124,14 +127,41 @@ struct LikenessArgs {
     write: bool,
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train matters --model models/ourcity --orders train.jsonl --labels training/labels/matters.tsv"
+)]
+struct LabelledArgs {
+    /// The model folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The orders that are labelled.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// The labels.
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+    /// Also write the tables here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Says a report, and writes it where it was asked for.
+fn tell(text: &str, report: &impl serde::Serialize, json: Option<&Path>) -> Result<()> {
+    say(text);
+    let Some(path) = json else { return Ok(()) };
+    let named = || format!("{}: cannot be written", path.display());
+    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(named)
+}
+
+fn several_matters(args: &LabelledArgs) -> Result<()> {
+    let report = matters::measure(&args.model, &args.orders, &args.labels)?;
+    tell(&report.text(), &report, args.json.as_deref())
+}
+
 fn likeness(args: &LikenessArgs) -> Result<()> {
     let report = measure(&args.model, &args.orders, &args.validation, args.write)?;
-    say(&report.text());
-    if let Some(path) = &args.json {
-        let named = || format!("{}: cannot be written", path.display());
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?).with_context(named)?;
-    }
-    Ok(())
+    tell(&report.text(), &report, args.json.as_deref())
 }
 
 fn main() -> ExitCode {
@@ -141,6 +171,7 @@ fn main() -> ExitCode {
             refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
         }
         Command::Likeness(args) => likeness(&args),
+        Command::Matters(args) => several_matters(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
     match result {
