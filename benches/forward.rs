@@ -47,6 +47,7 @@ fn prepared(text: usize, tokens: usize) -> PreparedAppeal {
         proposed: Vec::new(),
         with_category: false,
         circumstances: None,
+        objections: Vec::new(),
         parts: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::fault::did_you_mean;
+use super::holidays::{self, Holidays};
 use super::sheet::{Located, Place, Section, Sheet};
 use super::{Basis, CatalogDepartment, CatalogError, District, Duty, Fault, Level, Matter, Unit, Validity, Words};
 
@@ -17,7 +18,9 @@ pub mod file {
     pub const UNITS: &str = "units.toml";
     /// Matters.
     pub const MATTERS: &str = "matters.toml";
-    /// All of them.
+    /// Holidays; may be missing.
+    pub const HOLIDAYS: &str = "holidays.toml";
+    /// All that must be there.
     pub const ALL: [&str; 4] = [CATALOG, DEPARTMENTS, UNITS, MATTERS];
 }
 
@@ -63,6 +66,7 @@ pub struct Draft {
     pub departments: Vec<Entry<CatalogDepartment>>,
     pub units: Vec<Entry<Unit>>,
     pub matters: Vec<Entry<Matter>>,
+    pub holidays: Holidays,
     /// Files that could be read as TOML. What a broken file would have said is not missed anywhere else.
     pub whole: bool,
 }
@@ -72,12 +76,13 @@ pub fn read(folder: &Path) -> Result<(Draft, Vec<Fault>), CatalogError> {
     let unreadable = |path: &Path, source| CatalogError::Unreadable { path: path.to_owned(), source };
     let mut faults = strangers(folder).map_err(|error| unreadable(folder, error))?;
     let mut draft = Draft { whole: true, ..Draft::default() };
-    for name in file::ALL {
+    for name in file::ALL.into_iter().chain([file::HOLIDAYS]) {
         let path = folder.join(name);
         let shown = path.display().to_string();
         let missing = |reason: &str| Place { file: shown.as_str().into(), line: 1 }.fault(reason);
         let mut bytes = Vec::new();
         match std::fs::File::open(&path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && name == file::HOLIDAYS => continue,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 faults.push(missing("the file is missing"));
                 draft.whole = false;
@@ -107,7 +112,7 @@ fn strangers(folder: &Path) -> std::io::Result<Vec<Fault>> {
     let mut faults = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".toml") && !file::ALL.contains(&name.as_str()) {
+        if name.ends_with(".toml") && name != file::HOLIDAYS && !file::ALL.contains(&name.as_str()) {
             let place = Place { file: folder.join(&name).display().to_string().into(), line: 1 };
             faults.push(place.fault(format!("no file of a catalogue{}", did_you_mean(&name, file::ALL))));
         }
@@ -133,6 +138,7 @@ impl Draft {
                 sheet.only(root, &["unit"]);
                 self.units = sheet.sections(root, "unit").into_iter().map(|one| unit(sheet, one)).collect();
             }
+            file::HOLIDAYS => self.holidays = holidays::read(sheet, root),
             _ => {
                 sheet.only(root, &["matter"]);
                 self.matters = sheet.sections(root, "matter").into_iter().map(|one| matter(sheet, one)).collect();

@@ -1,12 +1,13 @@
 //! The dispatch catalogue (派单目录): who does what in a city, on which basis, since when, and under which name on which street.
 //!
-//! A catalogue is a folder of four files that people edit:
+//! A catalogue is a folder of four files that people edit, and a fifth if there are deadlines to keep:
 //!
 //! ```text
 //! catalog.toml      version, city, disclaimer, districts
 //! departments.toml  [[department]] id, name, aliases, valid_from, valid_to, successors, [[department.duty]]
 //! units.toml        [[unit]] function x district, with a unit of the whole city where none is named
 //! matters.toml      [[matter]] kinds of appeal whose responsibility was settled, or is contested, with the lead
+//! holidays.toml     [[holiday]] and [[workday]]: which days are no working days, whatever their weekday; may be missing
 //! ```
 //!
 //! [`DepartmentCatalog::open`] reads it whole or not at all: `sheet` reads typed values with their lines, `draft` makes entries of
@@ -19,6 +20,7 @@ mod check;
 mod department;
 mod draft;
 mod fault;
+mod holidays;
 mod matter;
 mod sheet;
 mod successors;
@@ -31,6 +33,7 @@ use std::path::Path;
 pub use department::{Basis, CatalogDepartment, Duty, Level, Validity};
 pub use draft::file;
 pub use fault::{CatalogError, Fault};
+pub use holidays::Holidays;
 pub use matter::Matter;
 pub use successors::InForce;
 pub use unit::{District, Unit};
@@ -56,6 +59,8 @@ pub struct DepartmentCatalog {
     pub units: Vec<Unit>,
     /// Matters.
     pub matters: Vec<Matter>,
+    /// Which days are working days.
+    pub holidays: Holidays,
     /// Places in `departments` of each id.
     by_id: HashMap<String, Vec<usize>>,
 }
@@ -87,6 +92,7 @@ impl DepartmentCatalog {
             departments,
             units: draft.units.into_iter().map(|entry| entry.value).collect(),
             matters: draft.matters.into_iter().map(|entry| entry.value).collect(),
+            holidays: draft.holidays,
             by_id,
         }
     }

@@ -46,6 +46,17 @@ impl DepartmentCatalog {
         };
         within.or_else(|| chosen(&of(None), text))
     }
+
+    /// The unit of a department for the whole city, on a day.
+    pub fn city_unit(&self, department: &str, text: &str, day: Day) -> Option<&Unit> {
+        let units = self.units.iter().filter(|unit| unit.department == department && unit.district.is_none());
+        chosen(&units.filter(|unit| unit.validity.contains(day)).collect::<Vec<_>>(), text)
+    }
+
+    /// A unit by its full name, on a day.
+    pub fn unit_named(&self, name: &str, day: Day) -> Option<&Unit> {
+        self.units.iter().find(|unit| unit.name == name && unit.validity.contains(day))
+    }
 }
 
 /// The unit whose words occur, otherwise the one that has none.

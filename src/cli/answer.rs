@@ -79,6 +79,13 @@ fn ground(ground: &Ground) -> Value {
         Ground::Duty { department, text, basis } => json!({
             "kind": "duty", "department": named(department), "duty": text, "documents": documents(basis),
         }),
+        Ground::Returned { department, unit, reason, day } => json!({
+            "kind": "returned", "department": named(department), "unit": unit, "reason": reason, "day": day.to_string(),
+        }),
+        Ground::ContestedRuling { ruling, leads } => json!({
+            "kind": "contested_ruling", "id": ruling.id, "matter": ruling.matter, "body": ruling.body,
+            "decided_on": ruling.decided_on.to_string(), "leads": listed(leads), "documents": documents(&cited(ruling)),
+        }),
         Ground::Model { version, department, probability, alone } => json!({
             "kind": "model", "version": version, "department": named(department), "probability": probability,
             "alone": alone,

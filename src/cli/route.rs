@@ -185,6 +185,7 @@ fn reason_in_words(reason: ReviewReason, decision: &Decision) -> String {
         ReviewReason::Truncated => "内容过长".to_owned(),
         ReviewReason::UnlikeTraining => "与历史工单差异较大".to_owned(),
         ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
+        ReviewReason::Returned => "已被退单".to_owned(),
         ReviewReason::SeveralMatters => "含多项诉求，建议拆分".to_owned(),
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Likeness;
+use super::{Likeness, Redispatches};
 
 /// `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Calibration {
     /// How like an appeal must be to a ruling; a folder from before there were rulings says nothing of it.
     #[serde(default)]
     pub precedents: Likeness,
+    /// Who took over from whom; a folder from before orders could be returned says nothing of it.
+    #[serde(default, skip_serializing_if = "Redispatches::is_empty")]
+    pub redispatches: Redispatches,
 }
 
 /// The numbers for one kind of input.
@@ -88,7 +91,13 @@ impl Default for Calibration {
             proposal: ProposalWeights { bias: -4.0, surprise: 1.0 },
         };
         let review = ReviewThresholds { confidence: 0.7, margin: 0.2, dispute_risk: 0.15, text_tokens: 5, familiarity: -1.0 };
-        Self { text_only: scales.clone(), with_category: scales, review, precedents: Likeness::default() }
+        Self {
+            text_only: scales.clone(),
+            with_category: scales,
+            review,
+            precedents: Likeness::default(),
+            redispatches: Redispatches::default(),
+        }
     }
 }
 

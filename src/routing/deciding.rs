@@ -6,6 +6,7 @@ use super::dispute::{self, Asked, Weighed, Witnesses};
 use super::evidence;
 use super::jurisdiction::{Jurisdiction, OfTheDay};
 use super::reason;
+use super::returned;
 use super::review;
 use super::router::PreparedAppeal;
 use super::ruled::Rulings;
@@ -26,18 +27,21 @@ impl Router {
             return Err(RouteError::Model("the encoder gave values that are no numbers".to_owned()));
         }
         let probabilities = self.scales(appeal).department_probabilities(raw.logits);
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
-        let ranked = |row: &usize| RankedDepartment {
-            department: self.info.departments[*row].clone(),
-            probability: probabilities[*row],
-        };
+        // What is answered; what the model says of the appeal itself stays as it is beside it.
+        let mut answered = probabilities.clone();
+        returned::reweigh(&mut answered, &self.info.departments, &appeal.objections, self.takeover.as_ref());
+        let mut order: Vec<usize> = (0..answered.len()).collect();
+        order.sort_by(|a, b| answered[*b].total_cmp(&answered[*a]).then(a.cmp(b)));
+        let ranked =
+            |row: &usize| RankedDepartment { department: self.info.departments[*row].clone(), probability: answered[*row] };
         let mut ranked: Vec<OfTheDay> = order.iter().map(|row| OfTheDay { ranked: ranked(row), row: *row }).collect();
         let jurisdiction = self.catalog.as_deref().zip(appeal.circumstances.as_ref());
         let jurisdiction = jurisdiction.map(|(catalog, circumstances)| Jurisdiction::new(catalog, circumstances));
         if let Some(jurisdiction) = &jurisdiction {
             ranked = jurisdiction.of_the_day(ranked);
         }
+        let before: Vec<RankedDepartment> = ranked.iter().map(|one| one.ranked.clone()).collect();
+        returned::exclude(&mut ranked, &appeal.objections);
         // After a merger the lead may be another than the model's first: then its own strongest row speaks for it.
         let row = ranked[0].row;
         let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
@@ -60,6 +64,7 @@ impl Router {
             basis: Vec::new(),
             reason: String::new(),
             catalog_version: None,
+            contested_ruling: None,
             embedding: raw.embedding.to_vec(),
             parts: Vec::new(),
         };
@@ -71,10 +76,13 @@ impl Router {
             likeness: &self.calibration.precedents,
             departments: &self.info.departments,
             jurisdiction: jurisdiction.as_ref(),
+            before: &before,
+            objections: &appeal.objections,
         };
         let ruled = rulings.apply(&mut decision, appeal.circumstances.as_ref(), like);
+        returned::note(&mut decision, &appeal.objections);
         match &jurisdiction {
-            Some(jurisdiction) => jurisdiction.complete(&mut decision, model, ruled),
+            Some(jurisdiction) => jurisdiction.complete(&mut decision, model, ruled, &appeal.objections),
             None => reason::without_catalogue(&mut decision, model, ruled),
         }
         Ok(decision)

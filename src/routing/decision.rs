@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Ground, Part, RiskFactor};
 use crate::catalog::Unit;
 use crate::model::Department;
+use crate::rulings::Ruling;
 use crate::text::Reading;
 
 /// A department with its calibrated probability.
@@ -34,6 +35,8 @@ pub enum ReviewReason {
     UnlikeTraining,
     /// A standing ruling put another department first than the model.
     RulingDiffers,
+    /// The order came back.
+    Returned,
     /// It holds several matters of different departments.
     SeveralMatters,
 }
@@ -83,6 +86,8 @@ pub struct Decision {
     pub reason: String,
     /// Version of the catalogue that was asked.
     pub catalog_version: Option<String>,
+    /// The standing ruling that would apply, had its lead not returned the order; then none applies.
+    pub contested_ruling: Option<Arc<Ruling>>,
     /// The normalised [CLS] row, `hidden_size` long: what precedents are searched by.
     pub embedding: Vec<f32>,
     /// The matters that it holds, in the order of the text, if they are of different departments; empty if it is one matter.

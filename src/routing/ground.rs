@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::returned::ReturnReason;
 use crate::catalog::{Basis, Day};
 use crate::model::Department;
 use crate::rulings::{Ruling, Scope};
@@ -66,6 +67,24 @@ pub enum Ground {
         /// True if the answer's lead is among `leads`.
         agrees: bool,
     },
+    /// A unit returned the order: it is not named again where its reason says so.
+    Returned {
+        /// Whose function it has.
+        department: Arc<Department>,
+        /// The unit by name, if one was named.
+        unit: Option<String>,
+        /// Why.
+        reason: ReturnReason,
+        /// When.
+        day: Day,
+    },
+    /// A standing ruling that would apply, had its lead not returned the order. It moves nothing until the case is ruled on.
+    ContestedRuling {
+        /// Which.
+        ruling: Arc<Ruling>,
+        /// Who its lead is on the day.
+        leads: Vec<Arc<Department>>,
+    },
     /// What the model says: always there, always last.
     Model {
         /// Its version.
@@ -115,6 +134,14 @@ impl std::fmt::Display for Ground {
             Self::Duty { department, text, basis } => {
                 write!(f, "职责“{}：{text}”", department.name)?;
                 cited(f, basis)
+            }
+            Self::Returned { department, unit, reason, day } => {
+                let who = unit.as_deref().unwrap_or(&department.name);
+                write!(f, "退单：“{who}”于{day}以“{}”退回", reason.name())
+            }
+            Self::ContestedRuling { ruling, leads } => {
+                write!(f, "类案认定“{}”（{}）：{}主办，但其已退单，待裁定", ruling.matter, source(ruling), names(leads))?;
+                cited(f, &documents(ruling))
             }
             Self::Model { version, department, probability, alone } => {
                 let alone = if *alone { "；除模型外无其他依据" } else { "" };

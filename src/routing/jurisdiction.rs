@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::ground::Ground;
 use super::reason;
+use super::returned::{Objection, ReturnReason};
 use super::ruled::Ruled;
 use super::{Decision, RankedDepartment};
 use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Unit};
@@ -109,17 +110,18 @@ impl<'a> Jurisdiction<'a> {
 
     /// Fills in unit, supporting departments, basis and reason. `model` is what the model itself put first, `ruled` what the
     /// rulings say: who supports by a standing ruling does so whatever the matter says.
-    pub fn complete(&self, decision: &mut Decision, model: Ground, ruled: Ruled) {
+    pub fn complete(&self, decision: &mut Decision, model: Ground, mut ruled: Ruled, objections: &[Objection]) {
         let lead = Arc::clone(&decision.lead().department);
         let Circumstances { day, district, words } = self.circumstances;
         let known = self.catalog.district(district);
-        decision.unit = self.catalog.unit(&lead.id, known, words, *day).cloned().map(Arc::new);
+        let unit = self.catalog.unit(&lead.id, known, words, *day);
+        decision.unit = self.not_objecting(unit, objections).cloned().map(Arc::new);
         decision.supporting_departments = match ruled.standing {
-            Some(_) => ruled.supporting,
+            Some(_) => std::mem::take(&mut ruled.supporting),
             None => self.supporting(&lead),
         };
         decision.catalog_version = Some(self.catalog.version.clone());
-        decision.basis = self.grounds(&lead, model, ruled.standing, ruled.precedents);
+        decision.basis = self.grounds(&lead, model, ruled);
         decision.reason = reason::line(decision, self.place(district, known.is_some(), decision.unit.as_deref()));
     }
 
@@ -134,9 +136,20 @@ impl<'a> Jurisdiction<'a> {
         }
     }
 
-    fn grounds(&self, lead: &Arc<Department>, model: Ground, standing: Option<Ground>, precedents: Vec<Ground>) -> Vec<Ground> {
+    /// The unit, unless it returned the order: then the one of the whole city where the level was wrong, and otherwise none, since the
+    /// right district is not known.
+    fn not_objecting<'b>(&'b self, unit: Option<&'b Unit>, objections: &[Objection]) -> Option<&'b Unit> {
+        let out = |unit: &Unit| objections.iter().find(|one| one.excludes_unit(&unit.name));
+        let unit = unit?;
+        let Some(objection) = out(unit) else { return Some(unit) };
+        let Circumstances { day, words, .. } = self.circumstances;
+        let city = self.catalog.city_unit(&unit.department, words, *day);
+        city.filter(|city| objection.reason == ReturnReason::WrongLevel && out(city).is_none())
+    }
+
+    fn grounds(&self, lead: &Arc<Department>, model: Ground, ruled: Ruled) -> Vec<Ground> {
         let day = self.circumstances.day;
-        let mut grounds = Vec::from_iter(standing);
+        let mut grounds: Vec<Ground> = ruled.standing.into_iter().chain(ruled.returned).collect();
         if let Ground::Model { department: former, .. } = &model {
             match self.catalog.in_force(&former.id, day) {
                 InForce::Itself(entry) => {
@@ -179,7 +192,7 @@ impl<'a> Jurisdiction<'a> {
             matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. } | Ground::StandingRuling { .. })
         };
         let supported = grounds.iter().any(supports);
-        grounds.extend(precedents);
+        grounds.extend(ruled.precedents);
         grounds.push(match model {
             Ground::Model { version, department, probability, .. } => {
                 Ground::Model { version, department, probability, alone: !supported }

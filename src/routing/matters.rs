@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Circumstances, Decision, PreparedAppeal, RankedDepartment, ReviewReason, RouteError, Router};
+use super::{Circumstances, Decision, Objection, PreparedAppeal, RankedDepartment, ReviewReason, RouteError, Router};
 use crate::catalog::{Day, Unit};
 use crate::text::{AppealFields, CleanText, parts};
 
@@ -65,6 +65,7 @@ impl Router {
                 proposed: Vec::new(),
                 with_category: false,
                 circumstances: day.map(own),
+                objections: Vec::new(),
                 parts: Vec::new(),
             };
             Ok(PreparedPart { chars: part.chars, appeal })
@@ -73,12 +74,18 @@ impl Router {
     }
 }
 
-/// Tells in the answer which matters an appeal holds, if they are several.
-pub(super) fn tell(decision: &mut Decision, candidates: Vec<(Range<u32>, Decision)>) {
-    decision.parts = split(candidates);
-    if !decision.parts.is_empty() {
-        decision.review_reasons.push(ReviewReason::SeveralMatters);
+/// Tells in the answer which matters an appeal holds, if they are several. Whoever returned the order does not get a part of it:
+/// then it is left whole, and a person looks at it anyway.
+pub(super) fn tell(decision: &mut Decision, objections: &[Objection], candidates: Vec<(Range<u32>, Decision)>) {
+    let parts = split(candidates);
+    let returned = |part: &Part| {
+        part.departments.first().is_some_and(|lead| objections.iter().any(|one| one.excludes(&lead.department.id)))
+    };
+    if parts.is_empty() || parts.iter().any(returned) {
+        return;
     }
+    decision.parts = parts;
+    decision.review_reasons.push(ReviewReason::SeveralMatters);
 }
 
 /// From candidate parts with their answers, in the text's order, to the parts that are told apart; empty if it is one matter. A part
@@ -166,6 +173,7 @@ mod tests {
             basis: Vec::new(),
             reason: String::new(),
             catalog_version: None,
+            contested_ruling: None,
             embedding: Vec::new(),
             parts: Vec::new(),
         };

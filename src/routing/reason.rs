@@ -63,6 +63,12 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
                 parts.push(format!("属“{}”职责{document}", department.name));
             }
             Ground::Duty { .. } => {}
+            Ground::Returned { department, unit, reason, .. } => {
+                parts.push(format!("“{}”已退单（{}）", unit.as_deref().unwrap_or(&department.name), reason.name()));
+            }
+            Ground::ContestedRuling { ruling, .. } => {
+                parts.push(format!("类案认定“{}”的主办单位已退单，请提请裁定", ruling.matter));
+            }
             Ground::Model { department, probability, alone, .. } => {
                 let only = if *alone { "仅依据模型判断" } else { "模型把握" };
                 percent = match decision.basis.first() {
@@ -93,7 +99,7 @@ pub(super) fn without_catalogue(decision: &mut Decision, mut model: Ground, rule
         *alone = ruled.standing.is_none();
     }
     decision.supporting_departments = ruled.supporting;
-    decision.basis = ruled.standing.into_iter().chain(ruled.precedents).chain([model]).collect();
+    decision.basis = ruled.standing.into_iter().chain(ruled.returned).chain(ruled.precedents).chain([model]).collect();
     decision.reason = line(decision, UnitNote::NotAsked);
 }
 

@@ -10,13 +10,14 @@ use super::dispute::Weigher;
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, day_of};
 use super::matters::{self, PreparedPart};
+use super::returned::Objection;
 use super::review;
 use super::ruled;
 use super::sentence::second_sentence;
 use crate::catalog::{CatalogError, Day, DepartmentCatalog};
 use crate::model::{
     Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DISPUTE_WORDS, Department, DisputeWords, Encoder, HeadRows,
-    Likeness, Look, ModelInfo, Sequence, Setting,
+    Likeness, Look, ModelInfo, Sequence, Setting, Takeover,
 };
 use crate::rulings::RulingBook;
 use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
@@ -34,6 +35,8 @@ pub struct PreparedAppeal {
     pub with_category: bool,
     /// What the catalogue and the rulings are asked about; `None` if there is no day to ask them for.
     pub circumstances: Option<Circumstances>,
+    /// Returns of the order so far: whoever objected is not named again.
+    pub objections: Vec<Objection>,
     /// Stretches of the text that may be matters of their own; empty if it cannot be several.
     pub parts: Vec<PreparedPart>,
 }
@@ -67,6 +70,8 @@ pub struct Router {
     pub(super) centres: Vec<Vec<f32>>,
     /// Weighs the witnesses of a dispute; `None` if the folder is from before there were any.
     pub(super) weigher: Option<Weigher>,
+    /// Who takes over from whom; `None` if nobody counted.
+    pub(super) takeover: Option<Takeover>,
     /// Who does what, if somebody said.
     pub(super) catalog: Option<Arc<DepartmentCatalog>>,
     /// What was ruled. A batch reads one book from its first appeal to its last.
@@ -110,7 +115,9 @@ impl Router {
         let info =
             ModelInfo { precision: encoder.precision().to_string(), kernel: encoder.kernel().to_string(), ..artifacts.info() };
         let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
-        Ok(Self { info, tokenizer, encoder, calibration: artifacts.calibration, centres, weigher, catalog: None, rulings })
+        let calibration = artifacts.calibration;
+        let takeover = Takeover::of(&calibration.redispatches, &info.departments);
+        Ok(Self { info, tokenizer, encoder, calibration, centres, weigher, takeover, catalog: None, rulings })
     }
 
     /// The same router, answering with a catalogue. Each department of the model must be in it.
@@ -199,7 +206,8 @@ impl Router {
         let clauses = evidence::clauses(&fields.text, &encoding);
         let circumstances = day.map(|day| Circumstances::of(fields, day));
         let parts = self.prepared_parts(fields, &text, day)?;
-        Ok(PreparedAppeal { encoding, clauses, proposed, with_category: second.is_some(), circumstances, parts })
+        let with_category = second.is_some();
+        Ok(PreparedAppeal { encoding, clauses, proposed, with_category, circumstances, objections: Vec::new(), parts })
     }
 
     /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that
@@ -232,7 +240,7 @@ impl Router {
         for appeal in batch {
             answers.extend(decisions.next().map(|mut decision| {
                 let chars = appeal.parts.iter().map(|part| part.chars.clone());
-                matters::tell(&mut decision, chars.zip(decisions.by_ref()).collect());
+                matters::tell(&mut decision, &appeal.objections, chars.zip(decisions.by_ref()).collect());
                 decision
             }));
         }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::jurisdiction::{Circumstances, Jurisdiction};
-use super::{Decision, Ground, RankedDepartment, ReviewReason};
+use super::{Decision, Ground, Objection, RankedDepartment, ReviewReason};
 use crate::model::{Department, Likeness};
 use crate::rulings::{Fitting, Occasion, Precedent, Ruling, RulingBook};
 
@@ -21,6 +21,10 @@ pub(super) struct Rulings<'a> {
     /// The model's departments, and the day's where there is a catalogue.
     pub departments: &'a [Arc<Department>],
     pub jurisdiction: Option<&'a Jurisdiction<'a>>,
+    /// The day's ranking before those who returned the order left it.
+    pub before: &'a [RankedDepartment],
+    /// Who returned it.
+    pub objections: &'a [Objection],
 }
 
 /// What they said of it.
@@ -28,6 +32,8 @@ pub(super) struct Rulings<'a> {
 pub(super) struct Ruled {
     /// The standing ruling that applies.
     pub standing: Option<Ground>,
+    /// Returns of the order, and the standing ruling that they contest.
+    pub returned: Vec<Ground>,
     /// The others that are like it.
     pub precedents: Vec<Ground>,
     /// Departments that support the lead, by the standing ruling.
@@ -51,9 +57,14 @@ impl Rulings<'_> {
     /// Puts the lead of the standing ruling first, if one applies. Where nobody knows the day none does: whether it is in force
     /// cannot be told.
     pub fn apply(&self, decision: &mut Decision, circumstances: Option<&Circumstances>, like: Vec<Precedent>) -> Ruled {
-        let applied = circumstances.and_then(|appeal| self.applying(decision, appeal));
-        let mut ruled = Ruled::default();
-        if let Some(Applied { fitting: Fitting { ruling, similarity, .. }, precision, leads, lead }) = applied {
+        let mut applied = circumstances.and_then(|appeal| self.applying(decision, appeal));
+        let mut ruled = Ruled { returned: self.returned(), ..Ruled::default() };
+        if let Some(contested) = applied.take_if(|applied| applied.lead.is_none()) {
+            let (ruling, leads) = (contested.fitting.ruling, contested.leads);
+            decision.contested_ruling = Some(Arc::clone(&ruling));
+            ruled.returned.push(Ground::ContestedRuling { ruling, leads });
+        }
+        if let Some(Applied { fitting: Fitting { ruling, similarity, .. }, precision, leads, lead: Some(lead) }) = applied {
             let differs = decision.lead().department.id != lead.department.id;
             decision.model_opinion = decision.departments.clone();
             decision.departments.retain(|one| one.department.id != lead.department.id);
@@ -79,7 +90,8 @@ impl Rulings<'_> {
         ruled
     }
 
-    /// Of the standing rulings that fit, the first by precedence that is like enough.
+    /// Of the standing rulings that fit, the first by precedence that is like enough. Without a lead if all of its leads returned the
+    /// order: then no lower ruling applies in its place either, since it is this one that has to be settled.
     fn applying(&self, decision: &Decision, appeal: &Circumstances) -> Option<Applied> {
         let Circumstances { day, district, words } = appeal;
         // Rulings name districts as the catalogue does; callers may use another name.
@@ -89,13 +101,36 @@ impl Rulings<'_> {
         fitting.into_iter().find_map(|fitting| {
             let bound = self.likeness.bound(fitting.worded)?;
             let leads = self.on_the_day([&fitting.ruling.lead]);
-            let known = decision.departments.iter().find(|one| leads.iter().any(|lead| lead.id == one.department.id));
-            // Its lead may be a department that the model was never taught, but not one that is no more.
-            let unknown = || leads.first().map(|lead| RankedDepartment { department: Arc::clone(lead), probability: 0.0 });
-            let lead = known.cloned().or_else(unknown)?;
-            let enough = fitting.similarity >= bound.similarity && lead.probability >= bound.probability;
-            enough.then_some(Applied { fitting, precision: bound.precision, leads, lead })
+            let of_leads = |one: &&RankedDepartment| leads.iter().any(|lead| lead.id == one.department.id);
+            // As the model saw it before anybody objected: that is what the bound was measured on.
+            let probability = self.before.iter().find(of_leads).map_or(0.0, |one| one.probability);
+            // Not one that is no more.
+            let first = leads.first()?;
+            if fitting.similarity < bound.similarity || probability < bound.probability {
+                return None;
+            }
+            // Its lead may be a department that the model was never taught.
+            let unknown = || RankedDepartment { department: Arc::clone(first), probability: 0.0 };
+            let known = decision.departments.iter().find(of_leads).cloned();
+            let objected = leads.iter().all(|lead| self.objections.iter().any(|one| one.excludes(&lead.id)));
+            let lead = if objected { None } else { Some(known.unwrap_or_else(unknown)) };
+            Some(Applied { fitting, precision: bound.precision, leads, lead })
         })
+    }
+
+    /// Who returned the order, in the order in which they did.
+    fn returned(&self) -> Vec<Ground> {
+        let name = |id: &String| self.on_the_day([id]).into_iter().next();
+        let named = |id: &String| {
+            name(id).unwrap_or_else(|| Arc::new(Department { id: id.clone(), name: id.clone(), training_orders: 0 }))
+        };
+        let ground = |one: &Objection| Ground::Returned {
+            department: named(&one.department),
+            unit: one.unit.clone(),
+            reason: one.reason,
+            day: one.day,
+        };
+        self.objections.iter().map(ground).collect()
     }
 
     /// Who the departments of a ruling are on the day of the appeal; as they stand where there is no catalogue.
@@ -122,6 +157,6 @@ struct Applied {
     precision: f32,
     /// Who its lead is on the day.
     leads: Vec<Arc<Department>>,
-    /// The likeliest of them.
-    lead: RankedDepartment,
+    /// The likeliest of them that has not returned the order.
+    lead: Option<RankedDepartment>,
 }

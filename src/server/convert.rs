@@ -9,7 +9,9 @@ use super::queue::Answer;
 use super::status::ServiceError;
 use crate::catalog::{Basis, Unit};
 use crate::model::{Department, ModelInfo, Witness};
-use crate::routing::{Decision, Ground, RankedDepartment, ReviewReason, Risk, RiskFactor, RouteError, documents as cited};
+use crate::routing::{
+    Decision, Ground, RankedDepartment, ReturnReason, ReviewReason, Risk, RiskFactor, RouteError, documents as cited,
+};
 use crate::rulings::Scope;
 use crate::text::{AppealError, AppealFields, Reading};
 
@@ -134,6 +136,7 @@ fn review_reason(reason: ReviewReason) -> proto::ReviewReason {
         ReviewReason::Truncated => proto::ReviewReason::Truncated,
         ReviewReason::UnlikeTraining => proto::ReviewReason::UnlikeTraining,
         ReviewReason::RulingDiffers => proto::ReviewReason::RulingDiffers,
+        ReviewReason::Returned => proto::ReviewReason::Returned,
         ReviewReason::SeveralMatters => proto::ReviewReason::SeveralMatters,
     }
 }
@@ -152,6 +155,7 @@ fn review_note(decision: &Decision) -> String {
             (ReviewReason::Truncated, _) => "内容过长，仅读取首尾".to_owned(),
             (ReviewReason::UnlikeTraining, _) => "与历史工单差异较大".to_owned(),
             (ReviewReason::RulingDiffers, _) => "类案认定与模型不一致".to_owned(),
+            (ReviewReason::Returned, _) => "已被退单".to_owned(),
             (ReviewReason::SeveralMatters, _) => format!("含多项诉求，建议拆分派往{}", part_leads(&decision.parts)),
         })
         .collect();
@@ -241,6 +245,20 @@ fn basis(ground: &Ground) -> proto::Basis {
             duty: text.clone(),
             documents: documents(basis),
         }),
+        Ground::Returned { department: whose, unit, reason, day } => Kind::Returned(proto::ReturnBasis {
+            department: Some(department(whose)),
+            unit: unit.clone().unwrap_or_default(),
+            reason: return_reason(*reason).into(),
+            return_date: day.to_string(),
+        }),
+        Ground::ContestedRuling { ruling, leads } => Kind::ContestedRuling(proto::ContestedRulingBasis {
+            ruling_id: ruling.id.clone(),
+            matter: ruling.matter.clone(),
+            deciding_body: ruling.body.name().to_owned(),
+            decided_date: ruling.decided_on.to_string(),
+            lead_departments: departments(leads),
+            documents: documents(&cited(ruling)),
+        }),
         Ground::Model { version, department: named, probability, alone } => Kind::Model(proto::ModelBasis {
             model_version: version.clone(),
             department: Some(department(named)),
@@ -286,4 +304,17 @@ pub(super) fn duration(duration: Duration) -> prost_types::Duration {
 
 fn whole(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Why a unit returned an order.
+pub(super) fn return_reason(reason: ReturnReason) -> proto::ReturnReason {
+    match reason {
+        ReturnReason::WrongDistrict => proto::ReturnReason::WrongDistrict,
+        ReturnReason::OwnershipUnclear => proto::ReturnReason::OwnershipUnclear,
+        ReturnReason::DutiesOverlap => proto::ReturnReason::DutiesOverlap,
+        ReturnReason::WrongLevel => proto::ReturnReason::WrongLevel,
+        ReturnReason::InformationMissing => proto::ReturnReason::InformationMissing,
+        ReturnReason::NotAdmissible => proto::ReturnReason::NotAdmissible,
+        ReturnReason::InPetitionOrCourt => proto::ReturnReason::InPetitionOrCourt,
+    }
 }

@@ -277,6 +277,7 @@ mod tests {
             proposed: Vec::new(),
             with_category: false,
             circumstances: None,
+            objections: Vec::new(),
             parts: Vec::new(),
         };
         let (reply, answer) = oneshot::channel();

@@ -79,8 +79,10 @@ const STOPS: &str =
 const LONGEST: usize = 8;
 
 /// What looks like a name and says nothing of where.
-const NO_NAMES: [&str; 15] =
-    ["道路", "马路", "公路", "线路", "铁路", "网路", "电路", "一路", "本村", "全村", "上楼", "下楼", "一楼", "二楼", "三楼"];
+const NO_NAMES: [&str; 11] = ["道路", "马路", "公路", "线路", "铁路", "网路", "电路", "本村", "全村", "上楼", "下楼"];
+
+/// A storey, or the way in which one goes, is no name: 五楼, 一路.
+const NUMERALS: &str = "一二三四五六七八九十";
 
 /// Most places of a text that are kept: a limit, not a count that is met.
 pub const MAX_PLACES: usize = 32;

@@ -130,6 +130,7 @@ impl Route for Gated {
             proposed,
             with_category: !fields.category.is_empty(),
             circumstances: None,
+            objections: Vec::new(),
             parts: Vec::new(),
         })
     }
@@ -173,6 +174,7 @@ impl Gated {
             basis: Vec::new(),
             reason: String::new(),
             catalog_version: None,
+            contested_ruling: None,
             embedding: vec![0.5; 4],
             parts: Vec::new(),
         }
