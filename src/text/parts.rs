@@ -29,10 +29,10 @@ pub struct TextPart {
 }
 
 /// Who called how and said what: what follows are the words of that call.
-const CALL: &str =
+pub(super) const CALL: &str =
     r"(?:市民|游客|群众|来电人|网民|网友)[^,。:;!?()]{0,12}?(?:反映|反应|咨询|投诉|举报|求助|补充|建议|反馈|表示|来电)\s*[:;]";
 /// A department's reply, as the hotline's system puts it behind the call: a date, perhaps a time, the department, a verb.
-const REPLY: &str = r"(?:于|已告知)?20[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}[0-9: ]{0,9}[^,。;!?]{2,30}?(?:局|办|委|大队|支队|公司|政府|中心|集团|社区|公安|城管|消防|住建|管委会|反馈|回复|答复)[^,。;!?]{0,12}?(?::|答复|回复|反馈)";
+pub(super) const REPLY: &str = r"(?:于|已告知)?20[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}[0-9: ]{0,9}[^,。;!?]{2,30}?(?:局|办|委|大队|支队|公司|政府|中心|集团|社区|公安|城管|消防|住建|管委会|反馈|回复|答复)[^,。;!?]{0,12}?(?::|答复|回复|反馈)";
 /// A word that begins another matter, where a clause begins.
 const ANOTHER: &str = r"另外|此外|另有|另一方面|另,|另:|还有|同时|其次|再者|再有|除此之外|除了以上|还反映|还想|还要";
 /// A number that begins an item of a list; the letter behind it shows that it is no decimal.

@@ -14,7 +14,7 @@ pub struct Place {
 }
 
 /// Words that end the name of a place, longer ones first.
-const ENDS: [&str; 54] = [
+const ENDS: [&str; 53] = [
     "大道",
     "小区",
     "花园",
@@ -68,12 +68,16 @@ const ENDS: [&str; 54] = [
     "湾",
     "城",
     "岛",
-    "楼",
 ];
 
 /// A name does not reach over these: districts and towns, and words of grammar. Most are no part of a proper name.
-const STOPS: &str =
-    "区县市镇乡的在是于到往从由与和及至向对把被将有位其该此这那我你他她们了着过处号栋期座单元旁边前后面内外请望约每";
+const STOPS: &str = "区县市镇乡的在是于到往从由与和及至向对把被将有位其该此这那我你他她们了着过号栋期座单元旁边前后面内外请望约每停堵占修挡走离出进条个";
+
+/// Ends that are as often in the middle of a longer name: 红城湖路.
+const WEAK_ENDS: &str = "城岛湾庭苑";
+
+/// How far behind a weak end the longer name may end, in characters.
+const WEAK_REACH: usize = 2;
 
 /// Longest name, without what ends it, in characters.
 const LONGEST: usize = 8;
@@ -101,7 +105,7 @@ pub fn places(text: &str) -> Vec<Place> {
         let end = at + length;
         let name: String = characters[begin..end].iter().collect();
         // 花园小区: the longer name counts, so what ends one may begin what ends the next.
-        let more = end_at(&characters[end..]).is_some();
+        let more = end_at(&characters[end..]).is_some() || is_weak(&characters, end);
         let numeral = characters[begin..at].iter().all(|c| NUMERALS.contains(*c));
         if !numeral && !more && !NO_NAMES.iter().any(|none| name == *none) {
             let number = number_behind(&characters[end..]);
@@ -121,6 +125,15 @@ pub fn places(text: &str) -> Vec<Place> {
 /// How long the word is that ends a name here.
 fn end_at(rest: &[char]) -> Option<usize> {
     ENDS.iter().find(|end| end.chars().eq(rest.iter().copied().take(end.chars().count()))).map(|end| end.chars().count())
+}
+
+/// Whether the name that ends here may be the beginning of a longer one.
+fn is_weak(characters: &[char], end: usize) -> bool {
+    let reach = characters[end..]
+        .iter()
+        .take(WEAK_REACH)
+        .take_while(|c| ('\u{4e00}'..='\u{9fff}').contains(*c) && !STOPS.contains(**c));
+    WEAK_ENDS.contains(characters[end - 1]) && (1..=reach.count()).any(|further| end_at(&characters[end + further..]).is_some())
 }
 
 /// Where the name begins that ends before `end`, not before `free`.
@@ -174,6 +187,7 @@ mod tests {
     fn roads_estates_and_numbers_are_found() {
         assert_eq!(named("某区西河七路2号五楼正在施工"), ["西河七路2号"]);
         assert_eq!(named("其是某区文明东路滨江花园小区8栋的业主"), ["文明东路", "滨江花园小区8号"]);
+        assert_eq!(named("红城湖路全季酒店门口"), ["红城湖路", "全季酒店"]);
         assert_eq!(named("某镇瑶山村和平大道交叉口"), ["瑶山村", "平大道"], "the left end is uncertain");
         assert_eq!(named("路灯坏了,小区停电,这条路很黑,有人违停路口"), Vec::<String>::new());
     }
