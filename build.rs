@@ -11,10 +11,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler
-        .include_source_info(true)
-        .include_imports(true)
-        .open_files(["paidan/v1/routing.proto", "paidan/v1/rulings.proto"])?;
+    compiler.include_source_info(true).include_imports(true).open_files([
+        "paidan/v1/routing.proto",
+        "paidan/v1/rulings.proto",
+        "paidan/v1/disputes.proto",
+    ])?;
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("paidan_descriptor.bin");
     fs::write(descriptors, compiler.encode_file_descriptor_set())?;
     // Our own codec: what a client sent broken is the client's fault, not INTERNAL. See src/server/codec.rs.

@@ -13,15 +13,17 @@
 //! - [`catalog`] knows who does what in a city, by which basis and since when;
 //! - [`rulings`] is what was decided before about who is responsible;
 //! - [`routing`] turns what the model says, with the help of the catalogue, into a [`routing::Decision`]. Read `routing/router.rs` first;
+//! - [`disputes`] follows an order that comes back, to the case file that a committee reads;
 //! - [`evaluation`] measures decisions against what was decided in the end;
 //! - `server` (feature `server`) puts the router behind gRPC: bounded queue, batcher, drain;
 //! - `store` (same feature) keeps rulings and the audit trail in a database;
 //! - `config` and `hub` (same feature) say how it is set up and where its model comes from.
 //!
-//! `text`, `model`, `catalog`, `rulings`, `routing` and `evaluation` are pure: they know no runtime, no network, no database and no clock. A test
+//! `text`, `model`, `catalog`, `rulings`, `routing`, `disputes` and `evaluation` are pure: they know no runtime, no network, no database and no clock. A test
 //! guards that. The training crate uses them without the server; the two meet here and in the model folder, nowhere else.
 
 pub mod catalog;
+pub mod disputes;
 pub mod evaluation;
 pub mod model;
 pub mod routing;

@@ -35,6 +35,17 @@ impl Words {
         self.0.iter().flatten().any(|word| text.contains(word.as_str()))
     }
 
+    /// The entries of which no alternative occurs, as they stand in the file.
+    pub fn missing(&self, text: &str) -> Vec<String> {
+        let absent = |alternatives: &&Vec<String>| !alternatives.iter().any(|word| text.contains(word.as_str()));
+        self.0.iter().filter(absent).map(|alternatives| alternatives.join("|")).collect()
+    }
+
+    /// The words of any entry that occur.
+    pub fn occurring(&self, text: &str) -> Vec<String> {
+        self.0.iter().flatten().filter(|word| text.contains(word.as_str())).cloned().collect()
+    }
+
     /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -57,6 +57,11 @@ impl RulingBook {
         self.standing.iter().map(|standing| &standing.ruling)
     }
 
+    /// Each standing ruling in force with the cosine of an embedding to the likest of its texts, whatever its words, days and area.
+    pub fn standing_by_likeness(&self, embedding: &[f32]) -> impl Iterator<Item = (Arc<Ruling>, f32)> {
+        self.standing.iter().map(|standing| (Arc::clone(&standing.ruling), standing.embeddings.likest(embedding)))
+    }
+
     /// How many texts there are to be like.
     pub fn texts(&self) -> usize {
         self.precedents.len()

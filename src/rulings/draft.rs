@@ -125,7 +125,8 @@ impl Known {
         })
     }
 
-    pub(super) fn hint(&self, typed: &str) -> String {
+    /// The nearest name, as the end of a sentence; empty if none is near.
+    pub fn hint(&self, typed: &str) -> String {
         let ids = self.departments.iter().map(|(id, _)| id.as_str());
         let near = nearest(typed, ids).filter(|name| name.chars().any(|c| typed.contains(c)));
         near.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::proto;
+use crate::disputes::OrderRecord;
 use crate::store::{Action, NewEntry, Store};
+use crate::text::{AppealFields, masked};
 
 /// Entries that wait at most: some seconds of the heaviest load.
 const WAITING: usize = 8_192;
@@ -23,8 +25,16 @@ pub(super) const LAST_ENTRIES: Duration = Duration::from_secs(3);
 /// The trail of one server. Without a store nothing is written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AuditTrail {
-    sender: Option<mpsc::Sender<NewEntry>>,
+    sender: Option<mpsc::Sender<Note>>,
     missed: Arc<AtomicU64>,
+}
+
+/// What waits to be written.
+enum Note {
+    /// An answer, and the order that it was about if it has a number.
+    Answer(Box<(NewEntry, Option<OrderRecord>)>),
+    /// Somebody who wants to know when everything before is written.
+    Flush(oneshot::Sender<()>),
 }
 
 impl AuditTrail {
@@ -36,8 +46,19 @@ impl AuditTrail {
         (trail, writer)
     }
 
-    /// Notes an answer: what was said, on which versions. Nothing of the text.
-    pub(super) fn answered(&self, response: &proto::RouteAppealResponse) {
+    /// Waits until what was noted so far is written; at once if nothing is.
+    pub(super) async fn flushed(&self) {
+        let Some(sender) = &self.sender else { return };
+        let (written, done) = oneshot::channel();
+        if sender.send(Note::Flush(written)).await.is_ok() {
+            // An error means that the writer has ended: nothing more will be written.
+            let _ = done.await;
+        }
+    }
+
+    /// Notes an answer: what was said, on which versions. Nothing of the text; the order itself is remembered apart from the
+    /// trail, masked, if it has a number.
+    pub(super) fn answered(&self, response: &proto::RouteAppealResponse, fields: Option<AppealFields>) {
         let Some(sender) = &self.sender else { return };
         let lead = response.lead_department.as_ref();
         let ruling = response.basis.iter().find_map(|basis| match &basis.kind {
@@ -60,7 +81,8 @@ impl AuditTrail {
             detail: detail.to_string(),
             ..NewEntry::now(Action::Answered, "paidan")
         };
-        if sender.try_send(entry).is_err() {
+        let order = fields.filter(|fields| !fields.id.is_empty()).map(|fields| OrderRecord { fields, closed: false });
+        if sender.try_send(Note::Answer(Box::new((entry, order)))).is_err() {
             self.missed.fetch_add(1, Relaxed);
         }
     }
@@ -68,7 +90,7 @@ impl AuditTrail {
 
 /// An order's number as it may be kept: should somebody have put a phone or an identity card in its place, that is masked.
 pub(super) fn without_person(order_id: &str) -> String {
-    let masked = crate::text::masked(order_id);
+    let masked = masked(order_id);
     if ["[手机号]", "[电话]", "[证件号]"].iter().any(|mask| masked.contains(mask)) {
         masked
     } else {
@@ -76,10 +98,33 @@ pub(super) fn without_person(order_id: &str) -> String {
     }
 }
 
-async fn write(store: Store, mut receiver: mpsc::Receiver<NewEntry>, missed: Arc<AtomicU64>) {
-    let mut entries = Vec::with_capacity(AT_ONCE);
+/// An appeal as it may be kept: its text masked, its number without a person in it, nothing proposed, and a day of receipt.
+pub(super) fn kept(fields: AppealFields) -> AppealFields {
+    let today = || crate::routing::day_in_the_city(chrono::Utc::now()).map(|day| day.to_string()).unwrap_or_default();
+    AppealFields {
+        id: without_person(fields.id.trim()),
+        text: masked(fields.text.trim_end()),
+        received_at: if fields.received_at.is_empty() { today() } else { fields.received_at },
+        proposed_departments: Vec::new(),
+        ..fields
+    }
+}
+
+async fn write(store: Store, mut receiver: mpsc::Receiver<Note>, missed: Arc<AtomicU64>) {
+    let mut notes = Vec::with_capacity(AT_ONCE);
     let mut told = false;
-    while receiver.recv_many(&mut entries, AT_ONCE).await > 0 {
+    while receiver.recv_many(&mut notes, AT_ONCE).await > 0 {
+        let (mut entries, mut orders, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for note in notes.drain(..) {
+            match note {
+                Note::Answer(answer) => {
+                    let (entry, order) = *answer;
+                    entries.push(entry);
+                    orders.extend(order.map(|order| OrderRecord { fields: kept(order.fields), ..order }));
+                }
+                Note::Flush(done) => waiting.push(done),
+            }
+        }
         loop {
             let gap = missed.load(Relaxed);
             let mut batch = entries.clone();
@@ -87,7 +132,7 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<NewEntry>, missed: Arc
                 let detail = serde_json::json!({ "entries": gap }).to_string();
                 batch.push(NewEntry { detail, ..NewEntry::now(Action::Missed, "paidan") });
             }
-            match store.append_audit(&batch).await {
+            match store.append_answers(&batch, &orders).await {
                 Ok(()) => {
                     missed.fetch_sub(gap, Relaxed);
                     told = false;
@@ -101,6 +146,9 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<NewEntry>, missed: Arc
             }
             tokio::time::sleep(AGAIN).await;
         }
-        entries.clear();
+        // Whoever waited may have left.
+        for done in waiting {
+            let _ = done.send(());
+        }
     }
 }

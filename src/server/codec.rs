@@ -93,7 +93,11 @@ blames_the_client!(
     proto::SearchRulingsRequest,
     proto::ImportRulingsRequest,
     proto::ExportRulingsRequest,
-    proto::RecordDispatchRequest
+    proto::RecordDispatchRequest,
+    proto::ReportReturnRequest,
+    proto::CloseOrderRequest,
+    proto::GetCaseFileRequest,
+    proto::ListCasesRequest
 );
 
 /// What this server sends, read by the Rust client: the server's fault.
@@ -118,7 +122,11 @@ blames_the_server!(
     proto::SearchRulingsResponse,
     proto::ImportRulingsResponse,
     proto::ExportRulingsResponse,
-    proto::RecordDispatchResponse
+    proto::RecordDispatchResponse,
+    proto::ReportReturnResponse,
+    proto::CloseOrderResponse,
+    proto::GetCaseFileResponse,
+    proto::ListCasesResponse
 );
 
 impl Incoming for proto::RouteAppealsRequest {

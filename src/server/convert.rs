@@ -12,7 +12,7 @@ use crate::model::{Department, ModelInfo, Witness};
 use crate::routing::{
     Decision, Ground, RankedDepartment, ReturnReason, ReviewReason, Risk, RiskFactor, RouteError, documents as cited,
 };
-use crate::rulings::Scope;
+use crate::rulings::{Ruling, Scope};
 use crate::text::{AppealError, AppealFields, Reading};
 
 /// How many departments are returned if the caller does not say.
@@ -31,11 +31,7 @@ pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, Service
     let Some(appeal) = request.appeal else {
         return Err(ServiceError::invalid("appeal", "MISSING", "is required", "缺少诉求"));
     };
-    let max_departments = match usize::try_from(request.max_departments) {
-        Ok(0) => DEFAULT_DEPARTMENTS,
-        Ok(count) => count,
-        Err(_) => return Err(ServiceError::invalid("max_departments", "OUT_OF_RANGE", "must not be negative", "不能为负数")),
-    };
+    let max_departments = departments_asked(request.max_departments)?;
     let fields = AppealFields {
         id: appeal.id.clone(),
         text: appeal.text,
@@ -47,6 +43,15 @@ pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, Service
         proposed_departments: Some(request.proposed_department).filter(|p| !p.is_empty()).into_iter().collect(),
     };
     Ok(Asked { fields, appeal_id: appeal.id, max_departments })
+}
+
+/// How many departments to answer.
+pub(super) fn departments_asked(given: i32) -> Result<usize, ServiceError> {
+    match usize::try_from(given) {
+        Ok(0) => Ok(DEFAULT_DEPARTMENTS),
+        Ok(count) => Ok(count),
+        Err(_) => Err(ServiceError::invalid("max_departments", "OUT_OF_RANGE", "must not be negative", "不能为负数")),
+    }
 }
 
 /// A timestamp as RFC 3339, if it is one: the proto allows the years 1 to 9999.
@@ -172,7 +177,7 @@ pub(super) fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
     proto::RankedDepartment { department: Some(department(&ranked.department)), probability: ranked.probability }
 }
 
-fn department(department: &Department) -> proto::Department {
+pub(super) fn department(department: &Department) -> proto::Department {
     proto::Department { id: department.id.clone(), display_name: department.name.clone() }
 }
 
@@ -217,16 +222,9 @@ fn basis(ground: &Ground) -> proto::Basis {
                 documents: documents(&cited(ruling)),
             })
         }
-        Ground::Precedent { ruling, leads, similarity, agrees } => Kind::Precedent(proto::PrecedentBasis {
-            ruling_id: ruling.id.clone(),
-            matter: ruling.matter.clone(),
-            deciding_body: ruling.body.name().to_owned(),
-            decided_date: ruling.decided_on.to_string(),
-            standing: ruling.scope == Scope::Standing,
-            lead_departments: departments(leads),
-            similarity: *similarity,
-            lead_confirmed: *agrees,
-        }),
+        Ground::Precedent { ruling, leads, similarity, agrees } => {
+            Kind::Precedent(precedent_basis(ruling, leads, *similarity, *agrees))
+        }
         Ground::Succession { former, successors, since } => Kind::Succession(proto::SuccessionBasis {
             former_department: Some(department(former)),
             successors: departments(successors),
@@ -269,7 +267,7 @@ fn basis(ground: &Ground) -> proto::Basis {
     proto::Basis { citation, kind: Some(kind) }
 }
 
-fn documents(basis: &[Basis]) -> Vec<proto::LegalDocument> {
+pub(super) fn documents(basis: &[Basis]) -> Vec<proto::LegalDocument> {
     let document = |one: &Basis| proto::LegalDocument {
         level: one.level.to_string(),
         document: one.document.clone(),
@@ -304,6 +302,27 @@ pub(super) fn duration(duration: Duration) -> prost_types::Duration {
 
 fn whole(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn precedent_basis(ruling: &Ruling, leads: &[Arc<Department>], similarity: f32, agrees: bool) -> proto::PrecedentBasis {
+    proto::PrecedentBasis {
+        ruling_id: ruling.id.clone(),
+        matter: ruling.matter.clone(),
+        deciding_body: ruling.body.name().to_owned(),
+        decided_date: ruling.decided_on.to_string(),
+        standing: ruling.scope == Scope::Standing,
+        lead_departments: departments(leads),
+        similarity,
+        lead_confirmed: agrees,
+    }
+}
+
+/// A precedent among the grounds; `None` for the others.
+pub(super) fn precedent(ground: &Ground) -> Option<proto::PrecedentBasis> {
+    match ground {
+        Ground::Precedent { ruling, leads, similarity, agrees } => Some(precedent_basis(ruling, leads, *similarity, *agrees)),
+        _ => None,
+    }
 }
 
 /// Why a unit returned an order.

@@ -11,6 +11,7 @@
 //! - `service` answers the unary calls, `stream` the stream, both through one function, `Desk::route`;
 //! - `queue` is bounded and says no at once; `batcher` runs the model on threads of its own;
 //! - `audit` notes every answer in the trail; `rulings` is the committee's service, and keeps the router's book in step;
+//! - `disputes` takes returns and puts case files together;
 //! - `convert` and `status` are the only places that know both the proto and the domain.
 //!
 //! Everything has a limit, set in [`ServiceConfig`]. Logs hold lengths, durations and codes: never a text, never an id.
@@ -21,6 +22,7 @@ pub mod codec;
 mod config;
 mod convert;
 mod deadline;
+mod disputes;
 mod listener;
 mod metrics;
 mod parts;

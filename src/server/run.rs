@@ -14,7 +14,9 @@ use super::audit::{AuditTrail, LAST_ENTRIES};
 use super::batcher::Batcher;
 use super::config::{ServiceConfig, ServiceConfigError};
 use super::deadline::Deadlines;
+use super::disputes::Disputes;
 use super::metrics::Metrics;
+use super::proto::dispute_service_server::DisputeServiceServer;
 use super::proto::routing_service_server::{RoutingServiceServer, SERVICE_NAME};
 use super::proto::ruling_service_server::RulingServiceServer;
 use super::queue::Queue;
@@ -150,7 +152,9 @@ impl<R: Route> Server<R> {
 /// The services of the server: routing, health, reflection (v1, and v1alpha for older tools).
 async fn routes<R: Route>(desk: Desk<R>, rulings: Option<Arc<RulingDesk>>) -> Result<(HealthReporter, Routes), ServeError> {
     let max_message_bytes = desk.config.max_message_bytes;
-    let routing = RoutingServiceServer::new(RoutingService(Arc::new(desk))).max_decoding_message_size(max_message_bytes);
+    let desk = Arc::new(desk);
+    let disputes = rulings.clone().map(|rulings| Disputes { desk: Arc::clone(&desk), rulings });
+    let routing = RoutingServiceServer::new(RoutingService(desk)).max_decoding_message_size(max_message_bytes);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status(SERVICE_NAME, ServingStatus::Serving).await;
     let reflection = || {
@@ -167,6 +171,9 @@ async fn routes<R: Route>(desk: Desk<R>, rulings: Option<Arc<RulingDesk>>) -> Re
         .add_service(reflection().build_v1alpha()?.max_decoding_message_size(max_message_bytes));
     if let Some(rulings) = rulings {
         routes = routes.add_service(rulings);
+    }
+    if let Some(disputes) = disputes {
+        routes = routes.add_service(DisputeServiceServer::new(disputes).max_decoding_message_size(max_message_bytes));
     }
     Ok((reporter, routes))
 }

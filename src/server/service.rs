@@ -13,7 +13,7 @@ use super::config::ServiceConfig;
 use super::deadline::Arrival;
 use super::metrics::Metrics;
 use super::proto;
-use super::queue::{Job, Place, Queue};
+use super::queue::{Answer, Job, Place, Queue};
 use super::status::ServiceError;
 use super::{Route, convert, stream};
 use crate::routing::{PreparedAppeal, RouteError};
@@ -28,7 +28,7 @@ pub(super) struct Desk<R> {
     /// Turns true when the server shuts down.
     pub(super) draining: watch::Receiver<bool>,
     tokenizing: Arc<Semaphore>,
-    audit: AuditTrail,
+    pub(super) audit: AuditTrail,
 }
 
 impl<R: Route> Desk<R> {
@@ -53,18 +53,31 @@ impl<R: Route> Desk<R> {
         deadline: Instant,
     ) -> Result<proto::RouteAppealResponse, ServiceError> {
         let asked = convert::asked(request)?;
+        // While somebody is still typing an appeal has no number, and is not remembered.
+        let remembered = (!asked.fields.id.is_empty()).then(|| asked.fields.clone());
         let prepared = self.prepare(asked.fields).await?;
-        let (reply, answer) = oneshot::channel();
-        place.submit(Job { prepared, arrived, deadline, reply });
-        // A model thread that is gone without a word is a bug of ours; the caller is told the same as of a model that failed.
-        let answer = answer.await.unwrap_or(Err(ServiceError::ModelFailed))?;
+        let answer = self.answer(prepared, place, arrived, deadline).await?;
         let response = convert::response(answer, self.router.info(), asked.appeal_id, asked.max_departments);
-        self.audit.answered(&response);
+        self.audit.answered(&response, remembered);
         Ok(response)
     }
 
+    /// The model's part of it.
+    pub(super) async fn answer(
+        &self,
+        prepared: PreparedAppeal,
+        place: Place,
+        arrived: Instant,
+        deadline: Instant,
+    ) -> Result<Answer, ServiceError> {
+        let (reply, answer) = oneshot::channel();
+        place.submit(Job { prepared, arrived, deadline, reply });
+        // A model thread that is gone without a word is a bug of ours; the caller is told the same as of a model that failed.
+        answer.await.unwrap_or(Err(ServiceError::ModelFailed))
+    }
+
     /// Parses and tokenizes off the async threads: a long appeal takes milliseconds.
-    async fn prepare(&self, fields: AppealFields) -> Result<PreparedAppeal, ServiceError> {
+    pub(super) async fn prepare(&self, fields: AppealFields) -> Result<PreparedAppeal, ServiceError> {
         let router = Arc::clone(&self.router);
         // Never closed. If it were, the bound would be lost, not the appeal.
         let turn = Arc::clone(&self.tokenizing).acquire_owned().await;
@@ -158,6 +171,6 @@ impl<R: Route> proto::routing_service_server::RoutingService for RoutingService<
 }
 
 /// Set by `deadline` for every call.
-fn arrival<T>(request: &Request<T>) -> Arrival {
+pub(super) fn arrival<T>(request: &Request<T>) -> Arrival {
     request.extensions().get().copied().unwrap_or_else(|| Arrival { at: Instant::now(), deadline: None })
 }

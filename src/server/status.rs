@@ -93,6 +93,18 @@ pub enum RulingTrouble {
     Conflict,
     /// It is not in the right state.
     State,
+    /// The order is not known.
+    NoOrder,
+    /// There is no such case.
+    NoCase,
+    /// The order is settled.
+    Settled,
+    /// The order is closed.
+    OrderClosed,
+    /// The order has an open case.
+    CaseOpen,
+    /// The id of a report stands for another.
+    OtherReturn,
 }
 
 fn listed(faults: &[RulingFault]) -> String {
@@ -108,6 +120,12 @@ impl From<StoreError> for ServiceError {
             StoreError::Exists { .. } => trouble(RulingTrouble::Exists),
             StoreError::Conflict { .. } => trouble(RulingTrouble::Conflict),
             StoreError::State { .. } => trouble(RulingTrouble::State),
+            StoreError::NoOrder { .. } => trouble(RulingTrouble::NoOrder),
+            StoreError::NoCase { .. } => trouble(RulingTrouble::NoCase),
+            StoreError::Settled { .. } => trouble(RulingTrouble::Settled),
+            StoreError::OrderClosed { .. } => trouble(RulingTrouble::OrderClosed),
+            StoreError::CaseOpen { .. } => trouble(RulingTrouble::CaseOpen),
+            StoreError::OtherReturn { .. } => trouble(RulingTrouble::OtherReturn),
             StoreError::PageToken => Self::invalid("page_token", "MALFORMED", &description, "翻页标记无效"),
             StoreError::Full => Self::StoreUnavailable { reason: "STORE_FULL", description },
             StoreError::Unavailable(error) => {
@@ -209,6 +227,24 @@ impl ServiceError {
             }
             Self::Ruling { kind: RulingTrouble::State, .. } => {
                 told(Code::FailedPrecondition, "RULING_STATE", "该认定的状态不允许此操作".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::NoOrder, .. } => {
+                told(Code::NotFound, "ORDER_NOT_FOUND", "系统中没有这张工单，请随退单一并发送诉求内容".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::NoCase, .. } => {
+                told(Code::NotFound, "CASE_NOT_FOUND", "没有这个案卷".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::Settled, .. } => {
+                told(Code::FailedPrecondition, "ORDER_SETTLED", "该工单已有责任认定，不能再退单；如需改变请另作认定".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::OrderClosed, .. } => {
+                told(Code::FailedPrecondition, "ORDER_CLOSED", "该工单已办结".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::CaseOpen, .. } => {
+                told(Code::FailedPrecondition, "CASE_OPEN", "该工单的案卷尚待裁定，不能办结".to_owned())
+            }
+            Self::Ruling { kind: RulingTrouble::OtherReturn, .. } => {
+                told(Code::AlreadyExists, "RETURN_EXISTS", "该请求编号已用于另一次退单".to_owned())
             }
             Self::StoreUnavailable { reason, .. } => Told {
                 retry_after: Some(Duration::from_secs(1)),

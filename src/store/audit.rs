@@ -27,6 +27,14 @@ pub enum Action {
     RulingSuperseded,
     /// A ruling was taken back.
     RulingWithdrawn,
+    /// A unit returned an order.
+    Returned,
+    /// An order became a case.
+    CaseOpened,
+    /// A ruling settled a case.
+    CaseClosed,
+    /// An order was closed.
+    OrderClosed,
     /// Entries could not be written for a while; the detail says how many.
     Missed,
 }
@@ -41,6 +49,10 @@ impl Action {
             Self::RulingChanged => "ruling_changed",
             Self::RulingSuperseded => "ruling_superseded",
             Self::RulingWithdrawn => "ruling_withdrawn",
+            Self::Returned => "returned",
+            Self::CaseOpened => "case_opened",
+            Self::CaseClosed => "case_closed",
+            Self::OrderClosed => "order_closed",
             Self::Missed => "missed",
         }
     }

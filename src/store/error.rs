@@ -42,6 +42,44 @@ pub enum StoreError {
         /// Its id.
         id: String,
     },
+    /// There is no such order.
+    #[error("order {order_id:?} is not known here; send its appeal along")]
+    NoOrder {
+        /// Its number.
+        order_id: String,
+    },
+    /// A ruling settled it.
+    #[error("order {order_id:?} was settled by ruling {ruling:?}; to reopen the question, record another ruling")]
+    Settled {
+        /// Its number.
+        order_id: String,
+        /// The ruling.
+        ruling: String,
+    },
+    /// It was closed.
+    #[error("order {order_id:?} is closed")]
+    OrderClosed {
+        /// Its number.
+        order_id: String,
+    },
+    /// Its case is open.
+    #[error("order {order_id:?} has an open case; it is closed by a ruling")]
+    CaseOpen {
+        /// The order's number.
+        order_id: String,
+    },
+    /// The id of a report stands for another one.
+    #[error("there is another return {id:?} already; a request id stands for one report")]
+    OtherReturn {
+        /// The id.
+        id: String,
+    },
+    /// There is no such case.
+    #[error("there is no case {id:?}")]
+    NoCase {
+        /// Its id.
+        id: String,
+    },
     /// It is not in a state in which this can be done.
     #[error("ruling {id:?} is {status}, so it cannot be {asked}")]
     State {

@@ -1,7 +1,8 @@
-//! What must not be lost: rulings, and the trail of who did what. In SQLite, one file beside the service, or in PostgreSQL for
+//! What must not be lost: rulings, returns and cases, and the trail of who did what. In SQLite, one file beside the service, or in PostgreSQL for
 //! many replicas, by URL; the same statements on both.
 //!
 //! - `rulings` records, changes, lists and searches them; `feed` tells replicas what changed; `filter` reads AIP-160 filters;
+//! - `disputes` remembers orders, their returns and their cases;
 //! - `audit` writes and verifies the trail;
 //! - `exchange` reads and writes files of rulings: jsonl, csv, xlsx.
 //!
@@ -9,6 +10,7 @@
 //! its etag, so that two writers do not lose each other's change.
 
 mod audit;
+mod disputes;
 mod error;
 pub mod exchange;
 mod feed;
@@ -22,6 +24,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Transaction};
 
 pub use audit::{Action, AuditEntry, AuditFault, AuditHead, NewEntry, verify_chain};
+pub use disputes::{CasePage, CaseRow};
 pub use error::StoreError;
 pub use feed::{Change, Embedded};
 pub use filter::Filter;

@@ -52,6 +52,25 @@ impl Store {
         Ok(stored)
     }
 
+    /// Records a ruling and closes the case that it settles, in one step.
+    pub async fn record_for_case(
+        &self,
+        ruling: Ruling,
+        etag: Option<&str>,
+        case: &str,
+        actor: &str,
+    ) -> Result<StoredRuling, StoreError> {
+        let mut transaction = self.begin().await?;
+        let stored = record_within(&mut transaction, ruling, etag, actor).await?;
+        if stored.ruling.status != Status::InForce {
+            let (id, status) = (stored.ruling.id, status_name(stored.ruling.status));
+            return Err(StoreError::State { id, status, asked: "the end of a case" });
+        }
+        super::disputes::settle(&mut transaction, case, &stored.ruling.id, actor).await?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
     /// Records many, each as [`Self::record`] without an etag, in one transaction; gives the outcome of each. A conflict concerns
     /// its own ruling only; any other error undoes all.
     pub async fn record_all(
@@ -135,7 +154,7 @@ impl Store {
 }
 
 /// The id that a page begins after.
-fn after(page_token: &str) -> Result<String, StoreError> {
+pub(super) fn after(page_token: &str) -> Result<String, StoreError> {
     match page_token {
         "" => Ok(String::new()),
         token => token.strip_prefix("after:").map(str::to_owned).ok_or(StoreError::PageToken),

@@ -13,7 +13,8 @@ const MAX_NAME_CHARS: usize = 100;
 const MAX_LEVELS: usize = 8;
 
 /// What a caller sends: nothing is checked yet. Empty strings mean "not given", since while someone types there is only text.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct AppealFields {
     /// The caller's own id of the appeal, echoed in the answer.
     pub id: String,

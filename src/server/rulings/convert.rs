@@ -2,7 +2,7 @@
 
 use prost_types::Timestamp;
 
-use crate::rulings::{BasisDraft, Body, Contradiction, PositionDraft, RulingDraft, RulingFault, Scope, Status, Vote};
+use crate::rulings::{BasisDraft, Contradiction, PositionDraft, RulingDraft, RulingFault};
 use crate::server::audit::without_person;
 use crate::server::proto;
 use crate::server::status::ServiceError;
@@ -105,9 +105,56 @@ pub(super) fn faults(field: &str, faults: &[RulingFault]) -> ServiceError {
 }
 
 pub(super) fn ruling(stored: &StoredRuling) -> proto::Ruling {
-    let draft = RulingDraft::from(&stored.ruling);
-    let mut ruling = proto::Ruling {
+    proto::Ruling {
+        etag: stored.etag(),
+        create_time: time(&stored.create_time),
+        update_time: time(&stored.update_time),
+        ..of_draft(RulingDraft::from(&stored.ruling))
+    }
+}
+
+/// A draft on the wire; what it leaves open stays so.
+pub(in crate::server) fn of_draft(draft: RulingDraft) -> proto::Ruling {
+    let scope = match draft.scope.as_str() {
+        "case" => proto::RulingScope::Case,
+        "standing" => proto::RulingScope::Standing,
+        _ => proto::RulingScope::Unspecified,
+    };
+    let status = match draft.status.as_str() {
+        "draft" => proto::RulingStatus::Draft,
+        "superseded" => proto::RulingStatus::Superseded,
+        "withdrawn" => proto::RulingStatus::Withdrawn,
+        _ => proto::RulingStatus::InForce,
+    };
+    let deciding_body = match draft.body.as_str() {
+        "hotline_review" => proto::DecidingBody::HotlineReview,
+        "joint_meeting" => proto::DecidingBody::JointMeeting,
+        "committee" => proto::DecidingBody::Committee,
+        "organisation_office" => proto::DecidingBody::OrganisationOffice,
+        "government" => proto::DecidingBody::Government,
+        _ => proto::DecidingBody::Unspecified,
+    };
+    let basis = |BasisDraft { level, document, article, quote, valid_from }| proto::RulingBasis {
+        level,
+        document,
+        article,
+        quote,
+        effective_date: valid_from,
+    };
+    let position = |PositionDraft { department, statement, vote }| {
+        let vote = match vote.as_str() {
+            "for" => proto::Vote::For,
+            "against" => proto::Vote::Against,
+            "abstained" => proto::Vote::Abstained,
+            _ => proto::Vote::Unspecified,
+        };
+        proto::RulingPosition { department, statement, vote: vote.into() }
+    };
+    proto::Ruling {
         id: draft.id,
+        scope: scope.into(),
+        status: status.into(),
+        deciding_body: deciding_body.into(),
         matter: draft.matter,
         description: draft.description,
         examples: draft.examples,
@@ -119,58 +166,14 @@ pub(super) fn ruling(stored: &StoredRuling) -> proto::Ruling {
         supporting_departments: draft.supporting,
         last_resort_department: draft.last_resort,
         excluded_departments: draft.excluded,
+        basis: draft.basis.into_iter().map(basis).collect(),
+        positions: draft.positions.into_iter().map(position).collect(),
         decision_date: draft.decided_on,
         effective_start_date: draft.effective_from,
         effective_end_date: draft.effective_to,
         superseded_ruling: draft.supersedes,
-        etag: stored.etag(),
-        create_time: time(&stored.create_time),
-        update_time: time(&stored.update_time),
         ..proto::Ruling::default()
-    };
-    ruling.set_scope(match stored.ruling.scope {
-        Scope::Case => proto::RulingScope::Case,
-        Scope::Standing => proto::RulingScope::Standing,
-    });
-    ruling.set_status(match stored.ruling.status {
-        Status::Draft => proto::RulingStatus::Draft,
-        Status::InForce => proto::RulingStatus::InForce,
-        Status::Superseded => proto::RulingStatus::Superseded,
-        Status::Withdrawn => proto::RulingStatus::Withdrawn,
-    });
-    ruling.set_deciding_body(match stored.ruling.body {
-        Body::HotlineReview => proto::DecidingBody::HotlineReview,
-        Body::JointMeeting => proto::DecidingBody::JointMeeting,
-        Body::Committee => proto::DecidingBody::Committee,
-        Body::OrganisationOffice => proto::DecidingBody::OrganisationOffice,
-        Body::Government => proto::DecidingBody::Government,
-    });
-    ruling.basis = draft
-        .basis
-        .into_iter()
-        .map(|BasisDraft { level, document, article, quote, valid_from }| proto::RulingBasis {
-            level,
-            document,
-            article,
-            quote,
-            effective_date: valid_from,
-        })
-        .collect();
-    let votes = stored.ruling.positions.iter().map(|position| match position.vote {
-        None => proto::Vote::Unspecified,
-        Some(Vote::For) => proto::Vote::For,
-        Some(Vote::Against) => proto::Vote::Against,
-        Some(Vote::Abstained) => proto::Vote::Abstained,
-    });
-    let positions = draft.positions.into_iter().zip(votes);
-    ruling.positions = positions
-        .map(|(PositionDraft { department, statement, .. }, vote)| proto::RulingPosition {
-            department,
-            statement,
-            vote: vote.into(),
-        })
-        .collect();
-    ruling
+    }
 }
 
 pub(super) fn contradiction(found: &Contradiction) -> proto::Contradiction {
@@ -188,7 +191,7 @@ pub(super) fn filter(text: &str) -> Result<Filter, ServiceError> {
 }
 
 /// A page's size: 0 is the usual one.
-pub(super) fn page_size(given: i32, usual: usize, most: usize) -> Result<usize, ServiceError> {
+pub(in crate::server) fn page_size(given: i32, usual: usize, most: usize) -> Result<usize, ServiceError> {
     match usize::try_from(given) {
         Ok(0) => Ok(usual),
         Ok(size) => Ok(size.min(most)),
@@ -197,7 +200,7 @@ pub(super) fn page_size(given: i32, usual: usize, most: usize) -> Result<usize, 
 }
 
 /// Who does something: a name that is there, without control characters.
-pub(super) fn actor(given: &str) -> Result<String, ServiceError> {
+pub(in crate::server) fn actor(given: &str) -> Result<String, ServiceError> {
     line("actor", given, MAX_ACTOR_CHARS)
 }
 
@@ -207,7 +210,7 @@ pub(super) fn line(field: &str, given: &str, most: usize) -> Result<String, Serv
 }
 
 /// The number of an order, which looks like one.
-pub(super) fn id(field: &str, given: &str, most: usize) -> Result<String, ServiceError> {
+pub(in crate::server) fn id(field: &str, given: &str, most: usize) -> Result<String, ServiceError> {
     Ok(without_person(&there(field, given, most)?))
 }
 

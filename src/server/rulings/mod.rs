@@ -6,7 +6,7 @@
 //!
 //! `service` answers the calls, `files` those that carry files, `convert` knows proto and record.
 
-mod convert;
+pub(super) mod convert;
 mod files;
 mod search;
 mod service;
@@ -78,6 +78,16 @@ impl RulingDesk {
         state.number = last;
         drop(state);
         Ok(desk)
+    }
+
+    /// The names that rulings and returns may use.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// The router whose book it keeps.
+    pub(super) fn router(&self) -> &Arc<Router> {
+        &self.router
     }
 
     /// The database.

@@ -69,11 +69,20 @@ impl proto::ruling_service_server::RulingService for Rulings {
         &self,
         request: Request<proto::RecordRulingRequest>,
     ) -> Result<Response<proto::RecordRulingResponse>, Status> {
-        let proto::RecordRulingRequest { ruling, etag, actor } = request.into_inner();
+        let proto::RecordRulingRequest { ruling, etag, actor, case_id } = request.into_inner();
         let actor = convert::actor(&actor)?;
-        let ruling = self.0.parse(ruling, "ruling")?;
+        let mut ruling = self.0.parse(ruling, "ruling")?;
         let etag = Some(etag.as_str()).filter(|etag| !etag.is_empty());
-        let stored = self.0.store.record(ruling, etag, &actor).await.map_err(ServiceError::from)?;
+        let stored = if case_id.is_empty() {
+            self.0.store.record(ruling, etag, &actor).await
+        } else {
+            let order = self.0.store.case(&case_id).await.map_err(ServiceError::from)?.order_id;
+            if !ruling.orders.contains(&order) {
+                ruling.orders.push(order);
+            }
+            self.0.store.record_for_case(ruling, etag, &case_id, &actor).await
+        };
+        let stored = stored.map_err(ServiceError::from)?;
         self.0.applied().await;
         let contradictions = self.0.contradictions(&stored).await?;
         Ok(Response::new(proto::RecordRulingResponse { ruling: Some(convert::ruling(&stored)), contradictions }))

@@ -1,0 +1,146 @@
+//! A case file is asked for: read the course and the trail, ask the router with and without the objections, put it together.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::super::deadline::Arrival;
+use super::super::queue::Answer;
+use super::super::rulings::convert as rulings;
+use super::super::status::ServiceError;
+use super::super::{Route, convert as routing, proto};
+use super::{Disputes, MAX_ORDER_CHARS, convert};
+use crate::disputes::{CaseFile, Course, Event, EventKind, Material, page};
+use crate::routing::{Decision, day_in_the_city, day_of};
+use crate::store::{Action, AuditEntry, StoreError};
+
+/// Departments of either answer in the file.
+const DEPARTMENTS: usize = 5;
+
+impl<R: Route> Disputes<R> {
+    pub(super) async fn case_file(
+        &self,
+        request: proto::GetCaseFileRequest,
+        arrival: Arrival,
+    ) -> Result<proto::GetCaseFileResponse, ServiceError> {
+        let order_id = match (request.case_id.trim(), request.order_id.trim()) {
+            ("", "") => {
+                return Err(ServiceError::invalid("case_id", "MISSING", "or order_id is required", "请填写案号或工单编号"));
+            }
+            ("", order_id) => rulings::id("order_id", order_id, MAX_ORDER_CHARS)?,
+            (case_id, _) => self.rulings.store().case(case_id).await?.order_id,
+        };
+        let known = self.course(&order_id).await?;
+        let course = known.ok_or_else(|| StoreError::NoOrder { order_id: order_id.clone() })?;
+        if course.returns.is_empty() {
+            return Err(StoreError::NoCase { id: order_id }.into());
+        }
+        let fields = course.order.fields.clone();
+        let opinion = self.route(fields.clone(), Vec::new(), arrival).await?;
+        let next = self.route(fields, course.objections(), arrival).await?;
+        let file = self.put_together(&course, &opinion.decision, &next.decision).await?;
+        let page_html = if request.page_wanted { self.page(&file)? } else { String::new() };
+        let spelt = |answer: Answer| routing::response(answer, self.desk.router.info(), order_id.clone(), DEPARTMENTS);
+        let case_file =
+            proto::CaseFile { opinion: Some(spelt(opinion)), next_answer: Some(spelt(next)), ..convert::case_file(&file) };
+        Ok(proto::GetCaseFileResponse { case_file: Some(case_file), page_html })
+    }
+
+    async fn put_together(&self, course: &Course, opinion: &Decision, next: &Decision) -> Result<CaseFile, ServiceError> {
+        let entries = self.rulings.store().audit_of_order(course.order_id()).await?;
+        let ruling = match &course.settlement {
+            Some(settlement) => Some(Arc::new(self.rulings.store().get(&settlement.ruling).await?.ruling)),
+            None => None,
+        };
+        let router = self.rulings.router();
+        let day = day_of(&course.order.fields.received_at).or_else(|| day_in_the_city(Utc::now()));
+        let Some(day) = day else { return Err(ServiceError::ModelFailed) };
+        Ok(CaseFile::new(Material {
+            course,
+            events: events(course, &entries, opinion),
+            opinion: opinion.clone(),
+            next: next.clone(),
+            ruling,
+            catalog: router.catalog().map(|catalog| &**catalog),
+            book: &router.rulings(),
+            likeness: router.likeness(),
+            day,
+        }))
+    }
+
+    fn page(&self, file: &CaseFile) -> Result<String, ServiceError> {
+        page(file, Utc::now()).map_err(|error| {
+            tracing::error!(%error, "a case file could not be printed");
+            ServiceError::ModelFailed
+        })
+    }
+}
+
+/// What happened, by time: the answers, dispatches and rulings of the trail, the returns and the case of the course.
+fn events(course: &Course, entries: &[AuditEntry], opinion: &Decision) -> Vec<Event> {
+    let name = |id: &str| {
+        let known = opinion.departments.iter().find(|one| one.department.id == id);
+        known.map_or_else(|| id.to_owned(), |one| one.department.name.clone())
+    };
+    let mut events: Vec<Event> = Vec::new();
+    for entry in entries {
+        let Some((kind, text)) = told(entry, &name) else { continue };
+        let Ok(time) = DateTime::parse_from_rfc3339(&entry.time) else { continue };
+        // Whoever asks at every keystroke is told the same thing many times.
+        if events.last().is_some_and(|last| last.kind == EventKind::Answered && last.text == text) {
+            continue;
+        }
+        events.push(Event { time: time.to_utc(), kind, text, actor: entry.actor.clone() });
+    }
+    events.extend(course.returns.iter().map(|one| {
+        let department = name(&one.objection.department);
+        let who = one.objection.unit.as_ref().unwrap_or(&department);
+        let late = if one.late() == Some(true) { "（超过退单时限）" } else { "" };
+        let note = if one.note.is_empty() { String::new() } else { format!("：{}", one.note) };
+        let text = format!("“{who}”以“{}”退单{late}{note}", one.objection.reason.name());
+        Event { time: one.returned_at, kind: EventKind::Returned, text, actor: one.actor.clone() }
+    }));
+    events.extend(course.case().map(|(cause, time)| Event {
+        time,
+        kind: EventKind::CaseOpened,
+        text: format!("立案：{}", cause.name()),
+        actor: "paidan".to_owned(),
+    }));
+    // Stable: a case is opened by the return of the same moment, which stands before it.
+    events.sort_by_key(|event| event.time);
+    events
+}
+
+fn told(entry: &AuditEntry, name: &dyn Fn(&str) -> String) -> Option<(EventKind, String)> {
+    let is = |action: Action| entry.action == action.name();
+    let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap_or_default();
+    let text = |key: &str| detail[key].as_str().unwrap_or_default().to_owned();
+    if is(Action::Answered) {
+        let percent = detail["probability"].as_f64().unwrap_or_default() * 100.0;
+        let by =
+            if entry.ruling.is_empty() { format!("概率{percent:.0}%") } else { format!("依类案认定{}", entry.ruling) };
+        let review = if detail["needs_review"].as_bool() == Some(true) { "，提示人工复核" } else { "" };
+        return Some((EventKind::Answered, format!("系统建议“{}”（{by}{review}）", name(&text("lead")))));
+    }
+    if is(Action::Dispatched) {
+        let advised = text("advised");
+        let differs = if detail["overridden"].as_bool() == Some(true) {
+            format!("（系统建议为“{}”）", name(&advised))
+        } else {
+            String::new()
+        };
+        return Some((EventKind::Dispatched, format!("派单至“{}”{differs}", name(&text("department")))));
+    }
+    let lead = name(&text("lead"));
+    if is(Action::RulingRecorded) || is(Action::RulingChanged) {
+        let scope = if text("scope") == "standing" { "类案" } else { "个案" };
+        return Some((EventKind::Ruled, format!("作出{scope}认定{}：“{lead}”主办", entry.ruling)));
+    }
+    if is(Action::RulingWithdrawn) {
+        return Some((EventKind::Ruled, format!("撤回认定{}：{}", entry.ruling, text("reason"))));
+    }
+    if is(Action::CaseClosed) {
+        return Some((EventKind::Closed, format!("结案：依认定{}", entry.ruling)));
+    }
+    is(Action::OrderClosed).then(|| (EventKind::Closed, "工单办结".to_owned()))
+}

@@ -1,0 +1,98 @@
+//! Disputes behind gRPC: what `proto/paidan/v1/disputes.proto` promises. A return is answered by the same queue and the same model
+//! threads as any appeal, and recorded last, so that a caller who got no answer may report it again.
+//!
+//! `report` takes returns, `file` puts case files together, `convert` knows proto and record.
+
+mod convert;
+mod file;
+mod report;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::Route;
+use super::deadline::Arrival;
+use super::proto;
+use super::queue::Answer;
+use super::rulings::RulingDesk;
+use super::rulings::convert as rulings;
+use super::service::{Desk, arrival};
+use super::status::ServiceError;
+use crate::disputes::Course;
+use crate::routing::Objection;
+use crate::store::StoreError;
+use crate::text::AppealFields;
+
+/// Longest number of an order.
+const MAX_ORDER_CHARS: usize = 128;
+
+/// The service.
+pub(super) struct Disputes<R> {
+    pub(super) desk: Arc<Desk<R>>,
+    pub(super) rulings: Arc<RulingDesk>,
+}
+
+impl<R: Route> Disputes<R> {
+    /// The order as it is known. One that was routed a moment ago may still wait to be written.
+    async fn course(&self, order_id: &str) -> Result<Option<Course>, StoreError> {
+        let store = self.rulings.store();
+        if let Some(course) = store.course(order_id).await? {
+            return Ok(Some(course));
+        }
+        self.desk.audit.flushed().await;
+        store.course(order_id).await
+    }
+
+    /// Routes an order, with what was objected to it so far.
+    async fn route(&self, fields: AppealFields, objections: Vec<Objection>, arrival: Arrival) -> Result<Answer, ServiceError> {
+        let deadline = arrival.answer_by(arrival.at, self.desk.config.max_request_time);
+        let place = self.desk.queue.reserve()?;
+        let mut prepared = self.desk.prepare(fields).await?;
+        prepared.objections = objections;
+        self.desk.answer(prepared, place, arrival.at, deadline).await
+    }
+}
+
+#[tonic::async_trait]
+impl<R: Route> proto::dispute_service_server::DisputeService for Disputes<R> {
+    async fn report_return(
+        &self,
+        request: Request<proto::ReportReturnRequest>,
+    ) -> Result<Response<proto::ReportReturnResponse>, Status> {
+        let arrival = arrival(&request);
+        Ok(Response::new(self.report(request.into_inner(), arrival).await?))
+    }
+
+    async fn close_order(
+        &self,
+        request: Request<proto::CloseOrderRequest>,
+    ) -> Result<Response<proto::CloseOrderResponse>, Status> {
+        let request = request.into_inner();
+        let order_id = rulings::id("order_id", &request.order_id, MAX_ORDER_CHARS)?;
+        let actor = rulings::actor(&request.actor)?;
+        self.course(&order_id).await.map_err(ServiceError::from)?;
+        self.rulings.store().close_order(&order_id, &actor).await.map_err(ServiceError::from)?;
+        Ok(Response::new(proto::CloseOrderResponse {}))
+    }
+
+    async fn get_case_file(
+        &self,
+        request: Request<proto::GetCaseFileRequest>,
+    ) -> Result<Response<proto::GetCaseFileResponse>, Status> {
+        let arrival = arrival(&request);
+        Ok(Response::new(self.case_file(request.into_inner(), arrival).await?))
+    }
+
+    async fn list_cases(
+        &self,
+        request: Request<proto::ListCasesRequest>,
+    ) -> Result<Response<proto::ListCasesResponse>, Status> {
+        let request = request.into_inner();
+        let size = rulings::page_size(request.page_size, 50, 1_000)?;
+        let page = self.rulings.store().cases(request.open_only, size, &request.page_token).await;
+        let page = page.map_err(ServiceError::from)?;
+        let cases = page.cases.into_iter().map(convert::summary).collect();
+        Ok(Response::new(proto::ListCasesResponse { cases, next_page_token: page.next_page_token }))
+    }
+}

@@ -1,0 +1,238 @@
+//! A return is reported: parse it, ask the router without those who objected, record it, answer.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use super::super::audit::kept;
+use super::super::deadline::Arrival;
+use super::super::rulings::convert as rulings;
+use super::super::status::ServiceError;
+use super::super::{Route, convert as routing, proto};
+use super::{Disputes, MAX_ORDER_CHARS, convert};
+use crate::catalog::{Day, Holidays};
+use crate::disputes::{Course, OrderRecord, Return, case_id, return_deadline};
+use crate::routing::{Ground, Objection, day_in_the_city};
+use crate::store::StoreError;
+
+/// Longest note, in characters.
+const MAX_NOTE_CHARS: usize = 2_000;
+/// Longest id of a report.
+const MAX_REQUEST_CHARS: usize = 128;
+
+/// A report, parsed.
+struct Report {
+    order_id: String,
+    id: String,
+    objection: Objection,
+    note: String,
+    returned_at: DateTime<Utc>,
+    dispatched_at: Option<DateTime<Utc>>,
+    district: Option<String>,
+    appeal: Option<proto::Appeal>,
+    actor: String,
+    max_departments: i32,
+}
+
+impl<R: Route> Disputes<R> {
+    pub(super) async fn report(
+        &self,
+        request: proto::ReportReturnRequest,
+        arrival: Arrival,
+    ) -> Result<proto::ReportReturnResponse, ServiceError> {
+        let report = self.parse(request)?;
+        let course = self.course(&report.order_id).await?;
+        let known = course.as_ref().and_then(|course| course.returns.iter().find(|one| one.id == report.id)).cloned();
+        let (order, adopted) = order(&report, course.as_ref())?;
+        let deadline = match &known {
+            Some(known) => known.deadline,
+            None => self.deadline(&report).await?,
+        };
+        let mut new = Return {
+            id: report.id.clone(),
+            order_id: report.order_id.clone(),
+            objection: report.objection.clone(),
+            note: report.note.clone(),
+            returned_at: report.returned_at,
+            reported_at: Utc::now(),
+            deadline,
+            contests: None,
+            actor: report.actor.clone(),
+        };
+        let returns = course.as_ref().map(|course| course.returns.clone()).unwrap_or_default();
+        let returns = if known.is_some() { returns } else { returns.into_iter().chain([new.clone()]).collect() };
+        let objections = Course::new(order.clone(), returns, None).objections();
+        let mut answer = self.route(order.fields.clone(), objections.clone(), arrival).await?;
+        new.contests = contested(&new, &answer.decision.basis);
+        // The last step: whoever heard of an error before it may report the same again.
+        let course = self.rulings.store().report_return(new, adopted).await?;
+        if course.objections() != objections {
+            // Somebody reported another return meanwhile; whoever it was is out as well.
+            answer = self.route(course.order.fields.clone(), course.objections(), arrival).await?;
+        }
+        self.response(&report, &course, answer)
+    }
+
+    fn response(
+        &self,
+        report: &Report,
+        course: &Course,
+        answer: super::Answer,
+    ) -> Result<proto::ReportReturnResponse, ServiceError> {
+        let excluded = excluded(&answer.decision.basis, &course.objections());
+        let most = routing::departments_asked(report.max_departments)?;
+        let next = routing::response(answer, self.desk.router.info(), course.order_id().to_owned(), most);
+        self.desk.audit.answered(&next, None);
+        let own = course.returns.iter().find(|one| one.id == report.id);
+        let case = course.case();
+        Ok(proto::ReportReturnResponse {
+            next_answer: Some(next),
+            return_id: report.id.clone(),
+            return_count: i32::try_from(course.returns.len()).unwrap_or(i32::MAX),
+            excluded_departments: excluded,
+            deadline_date: own.and_then(|one| one.deadline).map(|day| day.to_string()).unwrap_or_default(),
+            late: own.and_then(Return::late),
+            case_id: case.map(|_| case_id(course.order_id())).unwrap_or_default(),
+            case_cause: convert::cause(case.map(|(cause, _)| cause)).into(),
+            contested_ruling_id: own.and_then(|one| one.contests.clone()).unwrap_or_default(),
+        })
+    }
+
+    fn parse(&self, request: proto::ReportReturnRequest) -> Result<Report, ServiceError> {
+        let reason = convert::reason(request.reason())?;
+        let order_id = rulings::id("order_id", &request.order_id, MAX_ORDER_CHARS)?;
+        let actor = rulings::actor(&request.actor)?;
+        routing::departments_asked(request.max_departments)?;
+        let given_time = request.return_time.map(|time| convert::moment("return_time", time)).transpose()?;
+        let returned_at = given_time.unwrap_or_else(Utc::now);
+        let out_of_range = || ServiceError::invalid("return_time", "OUT_OF_RANGE", "is no day of the calendar", "时间超出范围");
+        let day = day_in_the_city(returned_at).ok_or_else(out_of_range)?;
+        let (department, unit) = self.unit(&request.unit, day)?;
+        let note = convert::note("note", &request.note, MAX_NOTE_CHARS)?;
+        let request_id = match request.request_id.trim() {
+            "" => String::new(),
+            given => rulings::id("request_id", given, MAX_REQUEST_CHARS)?,
+        };
+        let id = report_id(&order_id, &request_id, &[&department, unit.as_deref().unwrap_or(""), reason.id()], given_time);
+        let district = match request.actual_district.trim() {
+            "" => None,
+            given => Some(self.district(given)?),
+        };
+        Ok(Report {
+            id,
+            objection: Objection { department, unit, reason, day },
+            note,
+            returned_at,
+            dispatched_at: request.dispatch_time.map(|time| convert::moment("dispatch_time", time)).transpose()?,
+            district,
+            appeal: request.appeal,
+            actor,
+            order_id,
+            max_departments: request.max_departments,
+        })
+    }
+
+    /// A concrete unit with its department, or a department.
+    fn unit(&self, given: &str, day: Day) -> Result<(String, Option<String>), ServiceError> {
+        let name = given.trim();
+        if name.is_empty() {
+            return Err(ServiceError::invalid("unit", "EMPTY", "is empty", "未填写退单单位"));
+        }
+        let catalog = self.rulings.router().catalog();
+        if let Some(unit) = catalog.and_then(|catalog| catalog.unit_named(name, day)) {
+            return Ok((unit.department.clone(), Some(unit.name.clone())));
+        }
+        let known = self.rulings.known();
+        match known.department(name) {
+            Some(id) => Ok((id.to_owned(), None)),
+            None => {
+                let said = format!("{name:?} is neither a unit nor a department{}", known.hint(name));
+                Err(ServiceError::invalid("unit", "UNKNOWN_UNIT", &said, "没有这个承办单位"))
+            }
+        }
+    }
+
+    fn district(&self, given: &str) -> Result<String, ServiceError> {
+        match self.rulings.router().catalog() {
+            None => Ok(given.to_owned()),
+            Some(catalog) => match catalog.district(given) {
+                Some(known) => Ok(known.name.clone()),
+                None => {
+                    let said = format!("{given:?} is not among the districts of {}", catalog.city);
+                    Err(ServiceError::invalid("actual_district", "UNKNOWN_DISTRICT", &said, "目录中没有这个区"))
+                }
+            },
+        }
+    }
+
+    /// The last day on which the unit could return it, by the dispatch that was named or recorded.
+    async fn deadline(&self, report: &Report) -> Result<Option<Day>, StoreError> {
+        let none = Holidays::default();
+        let holidays = self.rulings.router().catalog().map_or(&none, |catalog| &catalog.holidays);
+        let dispatched_at = match report.dispatched_at {
+            Some(given) => Some(given),
+            None => {
+                let entries = self.rulings.store().audit_of_order(&report.order_id).await?;
+                convert::last_dispatch(&entries, &report.objection.department, report.returned_at)
+            }
+        };
+        Ok(dispatched_at.and_then(|time| return_deadline(time, holidays)))
+    }
+}
+
+/// The order as it is known, or as it was sent along; and what of that has to be kept.
+fn order(report: &Report, course: Option<&Course>) -> Result<(OrderRecord, Option<OrderRecord>), ServiceError> {
+    let known = course.map(|course| course.order.clone());
+    let adopted = match (&known, &report.appeal) {
+        (Some(order), _) => order.clone(),
+        (None, Some(appeal)) => {
+            let request = proto::RouteAppealRequest { appeal: Some(appeal.clone()), ..proto::RouteAppealRequest::default() };
+            let fields = routing::asked(request)?.fields;
+            OrderRecord { fields: kept(crate::text::AppealFields { id: report.order_id.clone(), ..fields }), closed: false }
+        }
+        (None, None) => return Err(StoreError::NoOrder { order_id: report.order_id.clone() }.into()),
+    };
+    let mut order = adopted;
+    if let Some(district) = &report.district {
+        order.fields.district.clone_from(district);
+    }
+    // Read before it is kept: an order that cannot be routed is none.
+    crate::text::Appeal::parse(order.fields.clone()).map_err(|error| routing::route_error(error.into()))?;
+    let changed = known.as_ref() != Some(&order);
+    Ok((order.clone(), changed.then_some(order)))
+}
+
+/// The standing ruling that this very return contests.
+fn contested(new: &Return, basis: &[Ground]) -> Option<String> {
+    basis.iter().find_map(|ground| match ground {
+        Ground::ContestedRuling { ruling, leads } if leads.iter().any(|lead| new.objection.excludes(&lead.id)) => {
+            Some(ruling.id.clone())
+        }
+        _ => None,
+    })
+}
+
+/// Departments that are not named again, each once.
+fn excluded(basis: &[Ground], objections: &[Objection]) -> Vec<proto::Department> {
+    let mut excluded: Vec<proto::Department> = Vec::new();
+    for ground in basis {
+        let Ground::Returned { department, .. } = ground else { continue };
+        let out = objections.iter().any(|one| one.excludes(&department.id));
+        if out && !excluded.iter().any(|known| known.id == department.id) {
+            excluded.push(routing::department(department));
+        }
+    }
+    excluded
+}
+
+/// The same report has the same id. A request id stands for it; otherwise what was said does, and when.
+fn report_id(order_id: &str, request_id: &str, said: &[&str], time: Option<DateTime<Utc>>) -> String {
+    let mut hasher = Sha256::new();
+    let time = time.map(|time| time.timestamp_millis().to_string()).unwrap_or_default();
+    let said = if request_id.is_empty() { said.iter().copied().chain([time.as_str()]).collect() } else { vec!["", request_id] };
+    for part in [order_id].into_iter().chain(said) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let hex: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("T-{hex}")
+}

@@ -1,0 +1,89 @@
+//! Cases: listed for the committee, closed by the ruling that settles them.
+
+use chrono::{DateTime, Utc};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::super::audit::{self, Action, NewEntry};
+use super::super::{Store, StoreError};
+use super::{moment, written};
+use crate::rulings::RulingId;
+
+/// A case in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseRow {
+    /// Its id.
+    pub id: String,
+    /// The order that it is about.
+    pub order_id: String,
+    /// Since when.
+    pub opened_at: DateTime<Utc>,
+    /// The ruling that settled it; `None` while it is open.
+    pub ruling: Option<RulingId>,
+}
+
+/// Part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CasePage {
+    /// By id.
+    pub cases: Vec<CaseRow>,
+    /// Where the next one begins; empty at the end.
+    pub next_page_token: String,
+}
+
+impl Store {
+    /// Cases by id, `size` at a time; only open ones if asked.
+    pub async fn cases(&self, open_only: bool, size: usize, page_token: &str) -> Result<CasePage, StoreError> {
+        let after = super::super::rulings::after(page_token)?;
+        let condition = if open_only { "AND ruling = ''" } else { "" };
+        let statement = format!("SELECT * FROM cases WHERE id > $1 {condition} ORDER BY id LIMIT {}", size + 1);
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(after).fetch_all(&self.pool).await?;
+        let mut cases = rows.iter().map(case).collect::<Result<Vec<_>, _>>()?;
+        let more = cases.len() > size;
+        cases.truncate(size);
+        let last = cases.last().filter(|_| more);
+        Ok(CasePage { next_page_token: last.map(|last| format!("after:{}", last.id)).unwrap_or_default(), cases })
+    }
+
+    /// A case by its id.
+    pub async fn case(&self, id: &str) -> Result<CaseRow, StoreError> {
+        let row = sqlx::query("SELECT * FROM cases WHERE id = $1").bind(id).fetch_optional(&self.pool).await?;
+        row.as_ref().map(case).transpose()?.ok_or_else(|| StoreError::NoCase { id: id.to_owned() })
+    }
+}
+
+/// Closes a case by a ruling. Closed by the same ruling already it stays so.
+pub(in crate::store) async fn settle(
+    transaction: &mut Transaction<'static, Any>,
+    id: &str,
+    ruling: &str,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let closed = sqlx::query("UPDATE cases SET ruling = $2, closed_at = $3 WHERE id = $1 AND ruling = ''")
+        .bind(id)
+        .bind(ruling)
+        .bind(written(Utc::now()))
+        .execute(&mut **transaction)
+        .await?;
+    let row = sqlx::query("SELECT * FROM cases WHERE id = $1").bind(id).fetch_optional(&mut **transaction).await?;
+    let row = row.as_ref().map(case).transpose()?.ok_or_else(|| StoreError::NoCase { id: id.to_owned() })?;
+    if closed.rows_affected() == 0 {
+        return match row.ruling {
+            Some(before) if before == ruling => Ok(()),
+            before => Err(StoreError::Settled { order_id: row.order_id, ruling: before.unwrap_or_default() }),
+        };
+    }
+    let detail = serde_json::json!({ "case": id }).to_string();
+    let (order_id, ruling) = (row.order_id, ruling.to_owned());
+    audit::append(transaction, &[NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseClosed, actor) }]).await
+}
+
+fn case(row: &AnyRow) -> Result<CaseRow, StoreError> {
+    let id: String = row.try_get("id")?;
+    Ok(CaseRow {
+        order_id: row.try_get("order_id")?,
+        opened_at: moment(&id, &row.try_get::<String, _>("opened_at")?)?,
+        ruling: Some(row.try_get::<String, _>("ruling")?).filter(|ruling| !ruling.is_empty()),
+        id,
+    })
+}

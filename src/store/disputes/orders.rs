@@ -1,0 +1,121 @@
+//! Orders: remembered when they are routed under their number, forgotten after a while unless they came back.
+
+use chrono::{DateTime, Utc};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::super::audit::{self, Action, NewEntry};
+use super::super::{Store, StoreError};
+use super::{course_within, written};
+use crate::disputes::{Course, OrderRecord};
+
+impl Store {
+    /// Writes answers into the trail, and remembers the orders that they were about, in one transaction.
+    pub async fn append_answers(&self, entries: &[NewEntry], orders: &[OrderRecord]) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        upsert(&mut transaction, orders).await?;
+        audit::append(&mut transaction, entries).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Closes an order (办结): it can no longer be returned, and is nobody's repeat. Closed twice it is closed once.
+    pub async fn close_order(&self, order_id: &str, actor: &str) -> Result<Course, StoreError> {
+        let mut transaction = self.begin().await?;
+        lock(&mut transaction, order_id).await?;
+        let unknown = || StoreError::NoOrder { order_id: order_id.to_owned() };
+        let mut course = course_within(&mut transaction, order_id).await?.ok_or_else(unknown)?;
+        if course.order.closed {
+            return Ok(course);
+        }
+        if course.case().is_some() && course.settlement.is_none() {
+            return Err(StoreError::CaseOpen { order_id: order_id.to_owned() });
+        }
+        course.order.closed = true;
+        upsert(&mut transaction, std::slice::from_ref(&course.order)).await?;
+        let entry = NewEntry { order_id: order_id.to_owned(), ..NewEntry::now(Action::OrderClosed, actor) };
+        audit::append(&mut transaction, &[entry]).await?;
+        transaction.commit().await?;
+        Ok(course)
+    }
+
+    /// Orders that are open, changed after a number, by that number; at most `most`. For somebody who looks for repeats.
+    pub async fn orders_after(&self, number: i64, most: usize) -> Result<Vec<(i64, OrderRecord)>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM orders WHERE change > $1 ORDER BY change LIMIT $2")
+            .bind(number)
+            .bind(most as i64)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get("change")?, order(row)?))).collect()
+    }
+
+    /// Forgets orders that nothing happened to since `before`, and that never came back; gives how many. The trail keeps what was
+    /// answered, without a text.
+    pub async fn forget_orders(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(
+            "DELETE FROM orders WHERE update_time < $1 AND NOT EXISTS \
+             (SELECT 1 FROM returns WHERE returns.order_id = orders.order_id)",
+        )
+        .bind(written(before))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
+    }
+}
+
+/// Remembers orders as they now are. A closed one stays closed, whatever is routed under its number later.
+pub(in crate::store) async fn upsert(
+    transaction: &mut Transaction<'static, Any>,
+    orders: &[OrderRecord],
+) -> Result<(), StoreError> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let last: i64 = sqlx::query_scalar("UPDATE last_order_change SET number = number + $1 RETURNING number")
+        .bind(orders.len() as i64)
+        .fetch_one(&mut **transaction)
+        .await?;
+    let now = written(Utc::now());
+    for (change, order) in (last - orders.len() as i64 + 1..).zip(orders) {
+        let fields = &order.fields;
+        let appeal = serde_json::to_string(fields)
+            .map_err(|error| StoreError::Damaged { id: fields.id.clone(), reason: error.to_string() })?;
+        sqlx::query(
+            "INSERT INTO orders (order_id, change, received_on, appeal, closed, update_time) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (order_id) DO UPDATE SET change = excluded.change, received_on = excluded.received_on, \
+             appeal = excluded.appeal, update_time = excluded.update_time, \
+             closed = CASE WHEN orders.closed = 1 THEN 1 ELSE excluded.closed END",
+        )
+        .bind(&fields.id)
+        .bind(change)
+        .bind(&fields.received_at)
+        .bind(&appeal)
+        .bind(i64::from(order.closed))
+        .bind(&now)
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Takes the order's turn: PostgreSQL lets two writers read at once, and both would believe that theirs is the first return.
+pub(super) async fn lock(transaction: &mut Transaction<'static, Any>, order_id: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE orders SET update_time = $2 WHERE order_id = $1")
+        .bind(order_id)
+        .bind(written(Utc::now()))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+pub(super) fn order(row: &AnyRow) -> Result<OrderRecord, StoreError> {
+    let (id, appeal): (String, String) = (row.try_get("order_id")?, row.try_get("appeal")?);
+    let fields = serde_json::from_str(&appeal);
+    let fields = fields.map_err(|_| StoreError::Damaged { id, reason: "its appeal cannot be read".to_owned() })?;
+    Ok(OrderRecord { fields, closed: row.try_get::<i64, _>("closed")? == 1 })
+}
