@@ -4,20 +4,13 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use candle_core::Device;
-use paidan::model::file;
 use paidan::routing::{Decision, PreparedAppeal, ReviewReason, Router};
 use paidan::text::Appeal;
-use support::{APPEALS, tiny_model};
+use support::{APPEALS, sure_model};
 
 /// A router whose answers are nearly certain, so that parts count.
 fn router() -> (tempfile::TempDir, Router) {
-    let folder = tiny_model();
-    let path = folder.path().join(file::WEIGHTS);
-    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).expect("weights");
-    let sharper = (&tensors["classifier.weight"] * 40.0).expect("a tensor");
-    tensors.insert("classifier.weight".to_owned(), sharper);
-    candle_core::safetensors::save(&tensors, &path).expect("written");
+    let folder = sure_model();
     let router = Router::open(folder.path()).expect("a model");
     (folder, router)
 }

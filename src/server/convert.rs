@@ -9,6 +9,7 @@ use super::queue::Answer;
 use super::status::ServiceError;
 use crate::catalog::{Basis, Unit};
 use crate::model::{Department, ModelInfo, Witness};
+use crate::repeats::CallerMark;
 use crate::routing::{
     Decision, Ground, RankedDepartment, ReturnReason, ReviewReason, Risk, RiskFactor, RouteError, documents as cited,
 };
@@ -18,12 +19,17 @@ use crate::text::{AppealError, AppealFields, Reading};
 /// How many departments are returned if the caller does not say.
 const DEFAULT_DEPARTMENTS: usize = 5;
 
+/// The longest token of a caller, in characters.
+const MAX_TOKEN_CHARS: usize = 128;
+
 /// A request, read: what goes to the router, and what the answer needs besides the decision.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) fields: AppealFields,
     pub(super) appeal_id: String,
     pub(super) max_departments: usize,
+    /// Who called, if the hotline gave a token.
+    pub(super) caller: Option<CallerMark>,
 }
 
 /// Reads a request; the content of the fields is for `Appeal::parse` to judge.
@@ -32,6 +38,11 @@ pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, Service
         return Err(ServiceError::invalid("appeal", "MISSING", "is required", "缺少诉求"));
     };
     let max_departments = departments_asked(request.max_departments)?;
+    if appeal.caller_token.chars().count() > MAX_TOKEN_CHARS {
+        let description = format!("must have at most {MAX_TOKEN_CHARS} characters");
+        return Err(ServiceError::invalid("appeal.caller_token", "TOO_LONG", &description, "来电人标识过长"));
+    }
+    let caller = CallerMark::of(&appeal.caller_token);
     let fields = AppealFields {
         id: appeal.id.clone(),
         text: appeal.text,
@@ -42,7 +53,7 @@ pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, Service
         channel: appeal.channel,
         proposed_departments: Some(request.proposed_department).filter(|p| !p.is_empty()).into_iter().collect(),
     };
-    Ok(Asked { fields, appeal_id: appeal.id, max_departments })
+    Ok(Asked { fields, appeal_id: appeal.id, max_departments, caller })
 }
 
 /// How many departments to answer.
@@ -129,6 +140,7 @@ pub(super) fn response(
         catalog_version: decision.catalog_version.unwrap_or_default(),
         risk_factors: decision.risk_factors.into_iter().map(risk_factor).collect(),
         parts: parts(&decision.parts, max_departments),
+        repeated_order: None,
     }
 }
 

@@ -25,6 +25,7 @@ mod deadline;
 mod disputes;
 mod listener;
 mod metrics;
+mod open_orders;
 mod parts;
 pub mod proto;
 mod queue;

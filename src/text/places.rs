@@ -73,6 +73,9 @@ const ENDS: [&str; 53] = [
 /// A name does not reach over these: districts and towns, and words of grammar. Most are no part of a proper name.
 const STOPS: &str = "区县市镇乡的在是于到往从由与和及至向对把被将有位其该此这那我你他她们了着过号栋期座单元旁边前后面内外请望约每停堵占修挡走离出进条个";
 
+/// How roads end.
+const ROADS: &str = "路街巷道";
+
 /// Ends that are as often in the middle of a longer name: 红城湖路.
 const WEAK_ENDS: &str = "城岛湾庭苑";
 
@@ -104,8 +107,8 @@ pub fn places(text: &str) -> Vec<Place> {
         let begin = name_begin(&characters, free, at);
         let end = at + length;
         let name: String = characters[begin..end].iter().collect();
-        // 花园小区: the longer name counts, so what ends one may begin what ends the next.
-        let more = end_at(&characters[end..]).is_some() || is_weak(&characters, end);
+        // 花园小区: the longer name counts, so what ends one may begin what ends the next. A road is one by itself.
+        let more = !ROADS.contains(characters[end - 1]) && (end_at(&characters[end..]).is_some() || is_weak(&characters, end));
         let numeral = characters[begin..at].iter().all(|c| NUMERALS.contains(*c));
         if !numeral && !more && !NO_NAMES.iter().any(|none| name == *none) {
             let number = number_behind(&characters[end..]);
@@ -160,11 +163,12 @@ impl Place {
     /// Whether it is the same place, as far as names can tell: one name is the end of the other, and the numbers, where both have
     /// one, are the same.
     pub fn is(&self, other: &Self) -> bool {
-        let (short, long) = match self.name.len() < other.name.len() {
-            true => (&self.name, &other.name),
-            false => (&other.name, &self.name),
-        };
-        long.ends_with(short.as_str()) && (self.number.is_empty() || other.number.is_empty() || self.number == other.number)
+        self.is_named_like(other) && (self.number.is_empty() || other.number.is_empty() || self.number == other.number)
+    }
+
+    /// The same, whatever the numbers.
+    pub fn is_named_like(&self, other: &Self) -> bool {
+        self.name.ends_with(other.name.as_str()) || other.name.ends_with(self.name.as_str())
     }
 }
 
@@ -187,6 +191,7 @@ mod tests {
     fn roads_estates_and_numbers_are_found() {
         assert_eq!(named("某区西河七路2号五楼正在施工"), ["西河七路2号"]);
         assert_eq!(named("其是某区文明东路滨江花园小区8栋的业主"), ["文明东路", "滨江花园小区8号"]);
+        assert_eq!(named("甲乙路烧烤店"), ["甲乙路"]);
         assert_eq!(named("红城湖路全季酒店门口"), ["红城湖路", "全季酒店"]);
         assert_eq!(named("某镇瑶山村和平大道交叉口"), ["瑶山村", "平大道"], "the left end is uncertain");
         assert_eq!(named("路灯坏了,小区停电,这条路很黑,有人违停路口"), Vec::<String>::new());

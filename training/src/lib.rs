@@ -25,6 +25,7 @@ pub mod model;
 pub mod optimizer;
 mod progress;
 pub mod refit;
+pub mod repeats;
 mod report;
 pub mod step;
 pub mod trainer;

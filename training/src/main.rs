@@ -16,6 +16,7 @@ use paidan_training::export::Export;
 use paidan_training::likeness::measure;
 use paidan_training::matters;
 use paidan_training::refit::refit;
+use paidan_training::repeats;
 use paidan_training::say;
 use paidan_training::trainer::Trainer;
 
@@ -43,6 +44,8 @@ enum Command {
     Likeness(LikenessArgs),
     /// Measures how well appeals of several matters are told apart, on labels made by hand.
     Matters(LabelledArgs),
+    /// Measures how well repeats of open orders are recognised, on labels made by hand.
+    Repeats(RepeatsArgs),
 }
 
 /// What the first and the last command read and write.
@@ -146,6 +149,20 @@ struct LabelledArgs {
     json: Option<PathBuf>,
 }
 
+#[derive(Args)]
+#[command(after_help = "Example:\n  paidan-train repeats --orders train.jsonl --labels training/labels/repeats.tsv")]
+struct RepeatsArgs {
+    /// The orders that are labelled, with their days.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// The labels.
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+    /// Also write the tables here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 /// Says a report, and writes it where it was asked for.
 fn tell(text: &str, report: &impl serde::Serialize, json: Option<&Path>) -> Result<()> {
     say(text);
@@ -156,6 +173,11 @@ fn tell(text: &str, report: &impl serde::Serialize, json: Option<&Path>) -> Resu
 
 fn several_matters(args: &LabelledArgs) -> Result<()> {
     let report = matters::measure(&args.model, &args.orders, &args.labels)?;
+    tell(&report.text(), &report, args.json.as_deref())
+}
+
+fn repeated_orders(args: &RepeatsArgs) -> Result<()> {
+    let report = repeats::measure(&args.orders, &args.labels)?;
     tell(&report.text(), &report, args.json.as_deref())
 }
 
@@ -172,6 +194,7 @@ fn main() -> ExitCode {
         }
         Command::Likeness(args) => likeness(&args),
         Command::Matters(args) => several_matters(&args),
+        Command::Repeats(args) => repeated_orders(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
     match result {
