@@ -36,7 +36,9 @@ async fn an_appeal_that_was_answered_with_an_id_is_named_when_it_is_repeated_but
         assert_eq!(ask(&mut client, appeal("A1", SMOKE, "")).await.repeated_order, None, "itself");
     }
     let repeated =
-        RepeatedOrder { order_id: "A1".to_owned(), similarity: 1.0, shared_place: "甲乙路8号".to_owned(), same_caller: false };
+        RepeatedOrder {
+            order_id: "A1".to_owned(), similarity: 1.0, shared_place: "甲乙路8号".to_owned(), same_caller: false
+        };
     assert_eq!(ask(&mut client, text(SMOKE)).await.repeated_order, Some(repeated.clone()), "while somebody is still typing");
     assert_eq!(ask(&mut client, text(SMOKE)).await.repeated_order, Some(repeated), "what has no id is not kept");
     assert_eq!(ask(&mut client, appeal("A2", APPEALS[1], "")).await.repeated_order, None);

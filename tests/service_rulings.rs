@@ -77,7 +77,7 @@ fn standing(id: &str, example: &str, lead: &str) -> Ruling {
 }
 
 fn record(ruling: Ruling) -> proto::RecordRulingRequest {
-    proto::RecordRulingRequest { ruling: Some(ruling), etag: String::new(), actor: "认定办".to_owned() }
+    proto::RecordRulingRequest { ruling: Some(ruling), actor: "认定办".to_owned(), ..proto::RecordRulingRequest::default() }
 }
 
 fn reason(status: &Status) -> String {

@@ -52,7 +52,8 @@ impl Marks {
                 std::cmp::Ordering::Greater => drop(others.next()),
                 std::cmp::Ordering::Equal => {
                     shared += 1;
-                    (own.next(), others.next());
+                    own.next();
+                    others.next();
                 }
             }
         }

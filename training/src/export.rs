@@ -23,6 +23,7 @@ use crate::examples::{Example, InputKind};
 use crate::gate;
 use crate::likeness::{Read, study};
 use crate::report;
+use crate::returns::redispatches;
 use crate::validate::{Answers, answer};
 use crate::words;
 
@@ -83,6 +84,7 @@ impl Export<'_> {
         let past = Read::of_training(&self.training.orders, &seen);
         let later = Read::both_inputs(&self.validation.orders, &text, &category, &calibration);
         calibration.precedents = study(self.labels, &past, &later).bounds;
+        calibration.redispatches = redispatches(&self.training.orders);
         let (text_only, with_category) = (dispute.as_ref().map(|d| &d.text_only), dispute.as_ref().map(|d| &d.with_category));
         let text_scores = judged(&text).scores(&calibration.text_only, text_only);
         let category_scores = judged(&category).scores(&calibration.with_category, with_category);

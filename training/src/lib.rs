@@ -27,6 +27,7 @@ mod progress;
 pub mod refit;
 pub mod repeats;
 mod report;
+pub mod returns;
 pub mod step;
 pub mod trainer;
 mod validate;

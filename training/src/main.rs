@@ -42,6 +42,8 @@ enum Command {
     Average(AverageArgs),
     /// Measures how like to a ruling an appeal must be, for a model folder that is there already.
     Likeness(LikenessArgs),
+    /// Measures where orders that came back should have gone next, and counts who takes over from whom.
+    Returns(LikenessArgs),
     /// Measures how well appeals of several matters are told apart, on labels made by hand.
     Matters(LabelledArgs),
     /// Measures how well repeats of open orders are recognised, on labels made by hand.
@@ -125,7 +127,7 @@ struct LikenessArgs {
     /// Also write the tables here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the bounds into the model folder.
+    /// Write what was found into the model folder.
     #[arg(long)]
     write: bool,
 }
@@ -186,6 +188,16 @@ fn likeness(args: &LikenessArgs) -> Result<()> {
     tell(&report.text(), &report, args.json.as_deref())
 }
 
+fn returns(args: &LikenessArgs) -> Result<()> {
+    let report = paidan_training::returns::measure(&args.model, &args.orders, &args.validation, args.write)?;
+    say(&report.text());
+    if let Some(path) = &args.json {
+        let named = || format!("{}: cannot be written", path.display());
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?).with_context(named)?;
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),
@@ -193,6 +205,7 @@ fn main() -> ExitCode {
             refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
         }
         Command::Likeness(args) => likeness(&args),
+        Command::Returns(args) => returns(&args),
         Command::Matters(args) => several_matters(&args),
         Command::Repeats(args) => repeated_orders(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
