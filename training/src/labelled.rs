@@ -145,6 +145,25 @@ mod tests {
         Ok(())
     }
 
+    /// What is bundled: enough of it, in both halves, and nothing but ids and labels.
+    #[test]
+    fn the_bundled_labels_can_be_read_and_hold_no_text() -> Result<()> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("labels");
+        for (name, columns, least) in [("matters.tsv", 5, 900), ("repeats.tsv", 3, 250)] {
+            let labelled = Labelled::read(&folder.join(name), columns)?;
+            for half in [Half::Development, Half::Test] {
+                assert!(labelled.rows.iter().filter(|row| half.has(&row[0])).count() > least / 3, "{name}");
+            }
+            assert!(
+                labelled.rows.len() > least && labelled.rows.iter().all(|row| row[0].len() < 40 && row[1].is_ascii()),
+                "{name}"
+            );
+            let strata = labelled.rows.iter().filter(|row| row[1] != "composed");
+            assert!(strata.clone().all(|row| labelled.weight(&row[1]) >= 1.0), "{name}: each stratum stands for orders");
+        }
+        Ok(())
+    }
+
     #[test]
     fn each_order_is_in_one_half_whatever_it_is_composed_with() {
         for id in ["A1", "A2", "A3", "A4"] {

@@ -91,7 +91,7 @@ pub fn measure(model: &Path, orders: &Path, labels: &Path) -> Result<Report> {
         let rows = || labelled.rows.iter().zip(&decisions).filter(|(row, _)| row[1] != "composed" && half.has(&row[0]));
         let all: f64 = rows().map(|(row, _)| labelled.weight(&row[1])).sum();
         let wrong = rows().filter(|(row, decision)| row[2] == "0" && !decision.parts.is_empty());
-        1000.0 * wrong.map(|(row, _)| labelled.weight(&row[1])).sum::<f64>() / all.max(1.0)
+        1000.0 * wrong.map(|(row, _)| labelled.weight(&row[1])).fold(0.0, |sum, weight| sum + weight) / all.max(1.0)
     };
     crate::say("routing all orders");
     let all = route(&router, orders.orders.iter().map(|order| order.appeal.fields().text.as_str()))?;
