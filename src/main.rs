@@ -29,6 +29,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Catalog(args) => cli::catalog::run(&setup, &args),
         Command::Rulings(args) => cli::rulings::run(&setup, &args),
         Command::Audit(args) => cli::audit::run(&setup, &args),
+        Command::Demo(args) => cli::demo::run(&setup, &args),
         Command::Config(args) => cli::configuration::run(&setup, &args),
     }
 }

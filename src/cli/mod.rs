@@ -4,10 +4,12 @@ mod answer;
 pub mod audit;
 pub mod catalog;
 pub mod configuration;
+pub mod demo;
 mod failure;
 pub mod model;
 mod output;
 mod panics;
+mod recurrences;
 pub mod replay;
 pub mod route;
 pub mod rulings;
@@ -50,6 +52,8 @@ pub enum Command {
     Rulings(rulings::Args),
     /// Verify the audit trail, or tell the story of an order.
     Audit(audit::Args),
+    /// Play one dispute from the call to the ruling, on a server of its own.
+    Demo(demo::Args),
     /// Look at the configuration that is in force, or check it.
     Config(configuration::Args),
 }

@@ -10,6 +10,7 @@ use paidan::rulings::{Known, Ruling, RulingDraft};
 use paidan::store::exchange::{self, Format, Row};
 use paidan::store::{Filter, Store};
 
+use super::recurrences;
 use super::setup::{Setup, catalog_folder, model_folder, store_url};
 use super::{Failure, code};
 
@@ -23,7 +24,8 @@ Example:
   paidan rulings import rulings.xlsx
   paidan rulings import --from-orders orders.jsonl
   paidan rulings list --filter 'status = in_force AND lead = \"城管\"'
-  paidan rulings export rulings.csv")]
+  paidan rulings export rulings.csv
+  paidan rulings recurrences --drafts drafts.xlsx")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -62,6 +64,8 @@ enum Action {
         #[arg(long, default_value = "")]
         filter: String,
     },
+    /// Find disputes that come back without a standing ruling, the largest group first, and draft rulings on them
+    Recurrences(recurrences::Args),
 }
 
 /// Imports, exports or lists.
@@ -98,6 +102,7 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Action::Recurrences(args) => recurrences::run(setup, args).await,
     }
 }
 
@@ -112,7 +117,8 @@ fn url(setup: &Setup) -> Result<String, Failure> {
     })
 }
 
-fn format(file: &Path) -> Result<Format, Failure> {
+/// Of a file, by its ending.
+pub fn format(file: &Path) -> Result<Format, Failure> {
     Format::of_name(&file.to_string_lossy()).ok_or_else(|| {
         Failure::said(code::USAGE, format!("{}: a file of rulings ends in .jsonl, .csv or .xlsx", file.display()))
     })

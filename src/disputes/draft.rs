@@ -70,7 +70,7 @@ pub fn drafted(
 fn statement(side: &ContestingUnit) -> String {
     let said = side.statements.iter().map(|one| match one.note.as_str() {
         "" => one.reason.name().to_owned(),
-        note => format!("{}：{note}", one.reason.name()),
+        note => format!("{}：{}", one.reason.name(), note.trim_end_matches(['。', '；', '.', ';'])),
     });
     said.collect::<Vec<_>>().join("；")
 }

@@ -71,9 +71,18 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
             }
             Ground::Model { department, probability, alone, .. } => {
                 let only = if *alone { "仅依据模型判断" } else { "模型把握" };
+                let returned = decision.basis.iter().any(|ground| matches!(ground, Ground::Returned { .. }));
                 percent = match decision.basis.first() {
                     Some(Ground::StandingRuling { differs: true, .. }) => {
                         format!("模型首选“{}”，把握{:.0}%", department.name, probability * 100.0)
+                    }
+                    // What the model said of the appeal itself is a share of what those who are out had as well.
+                    _ if returned => {
+                        format!(
+                            "排除退单单位后概率{:.0}%（原{:.0}%）",
+                            decision.lead().probability * 100.0,
+                            probability * 100.0
+                        )
                     }
                     _ => format!("{only}{:.0}%", probability * 100.0),
                 };

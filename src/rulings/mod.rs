@@ -3,14 +3,18 @@
 //! `ruling` is the record; `draft` parses one at the door, whatever it came from, and names every fault of it at once; `reading` reads its fields; `words` cuts
 //! Chinese into the words that a ruling is found by. `book` is what the router reads: the standing rulings in force (`standing` says
 //! which one an appeal falls under) and the index of all texts (`precedents`); `nearness` is the arithmetic of likeness.
+//! `recurrence` finds what is disputed again and again, with `grouping`, and drafts a standing ruling on it, with `drafting`.
 //!
 //! Pure: the rulings come from outside, and so does the day.
 
 mod book;
 mod draft;
+mod drafting;
+mod grouping;
 mod nearness;
 mod precedents;
 mod reading;
+mod recurrence;
 mod ruling;
 mod standing;
 mod words;
@@ -18,6 +22,7 @@ mod words;
 pub use book::{Contradiction, EmbeddedRuling, RulingBook};
 pub use draft::{BasisDraft, Known, PositionDraft, RulingDraft, RulingFault};
 pub use precedents::{Precedent, PrecedentIndex};
+pub use recurrence::{Dispute, LIKE, MAX_DISPUTES, Party, Recurrence, Recurrences, recurrences};
 pub use ruling::{Authority, Body, Position, Ruling, RulingId, Scope, Status, Vote};
 pub use standing::{Fitting, Occasion};
 pub use words::{MAX_QUERY_WORDS, query_words, searchable_words};

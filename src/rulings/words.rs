@@ -64,6 +64,18 @@ fn cut_words(text: &str) -> Vec<String> {
     words.into_iter().map(|token| token.word.to_owned()).filter(|word| worth(word)).collect()
 }
 
+/// Kinds of words, by the dictionary, that say what something is about: nouns, verbs, set phrases and short forms. Names of people
+/// and places are none, and neither is a word that the dictionary does not know: it may be either.
+const TELLING: [&str; 6] = ["n", "nt", "v", "vn", "l", "j"];
+
+/// The distinct Chinese words of texts that may say what they are about, as they stand in the text.
+pub(super) fn telling_words(texts: &[String]) -> BTreeSet<String> {
+    let chinese = |word: &str| word.chars().all(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+    let worth = |word: &str| word.chars().count() > 1 && chinese(word);
+    let tagged = texts.iter().flat_map(|text| JIEBA.tag(text, false));
+    tagged.filter(|token| TELLING.contains(&token.tag) && worth(token.word)).map(|token| token.word.to_owned()).collect()
+}
+
 /// Neighbouring Chinese characters.
 fn pairs(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();

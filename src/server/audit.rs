@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::proto;
 use crate::disputes::OrderRecord;
 use crate::store::{Action, NewEntry, Store};
-use crate::text::{AppealFields, masked};
+use crate::text::{AppealFields, masked, masked_as_written};
 
 /// Entries that wait at most: some seconds of the heaviest load.
 const WAITING: usize = 8_192;
@@ -103,7 +103,7 @@ pub(super) fn kept(fields: AppealFields) -> AppealFields {
     let today = || crate::routing::day_in_the_city(chrono::Utc::now()).map(|day| day.to_string()).unwrap_or_default();
     AppealFields {
         id: without_person(fields.id.trim()),
-        text: masked(fields.text.trim_end()),
+        text: masked_as_written(fields.text.trim_end()),
         received_at: if fields.received_at.is_empty() { today() } else { fields.received_at },
         proposed_departments: Vec::new(),
         ..fields

@@ -4,6 +4,7 @@
 //! the same that the training data holds. What is not personal stays: dates, times, prices, bus lines, house numbers, the
 //! hotline's own short numbers (12345, 110, 95598), companies' 400 numbers, operators' badge numbers.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -45,6 +46,35 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 pub fn masked(text: &str) -> String {
     mask(normalize_aligned(&Aligned::original(text))).text
 }
+
+/// The same with everything that is not masked as it was written, for what people read again.
+pub fn masked_as_written(text: &str) -> String {
+    let normal = normalize_aligned(&Aligned::original(text));
+    let masked = mask(normal.clone());
+    if masked == normal {
+        return text.to_owned();
+    }
+    let original: Vec<char> = text.chars().collect();
+    let kept: HashSet<(char, u32)> = normal.chars().collect();
+    let (mut out, mut next) = (String::with_capacity(text.len()), 0);
+    let mut masking = false;
+    for (character, source) in masked.chars() {
+        let source = source as usize;
+        masking = masking && character != CLOSES || !masking && !kept.contains(&(character, source as u32));
+        if masking || character == CLOSES && !kept.contains(&(character, source as u32)) {
+            out.push(character);
+            next = next.max(source + 1);
+        } else if source >= next {
+            out.extend(&original[next..=source]);
+            next = source + 1;
+        }
+    }
+    out.extend(&original[next.min(original.len())..]);
+    out
+}
+
+/// The last character of every mask.
+const CLOSES: char = ']';
 
 /// Masks a normalised text.
 pub(super) fn mask(text: Aligned) -> Aligned {
@@ -99,6 +129,14 @@ mod tests {
         }
         assert_eq!(masked("办公室电话:66123456打不通"), "办公室电话:[电话]打不通");
         assert_eq!(masked("致电6612-3456询问"), "致电[电话]询问");
+    }
+
+    #[test]
+    fn what_is_not_masked_can_stay_as_it_was_written() {
+        let text = "联系人１３８１２３４５６７８，请回电（晚上）；车牌琼Ａ１２３４５。";
+        assert_eq!(masked_as_written(text), "联系人[手机号]，请回电（晚上）；车牌琼Ａ[车牌]。");
+        assert_eq!(masked_as_written("没有号码，只有［括号］。"), "没有号码，只有［括号］。");
+        assert_eq!(masked_as_written("13812345678"), "[手机号]");
     }
 
     #[test]

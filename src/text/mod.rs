@@ -16,7 +16,7 @@ mod wording;
 
 pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_CHARS};
 pub use cleaning::{CleanText, clean};
-pub use masking::masked;
+pub use masking::{masked, masked_as_written};
 pub use normalize::normalize;
 pub use parts::{MAX_PARTS, TextPart, parts};
 pub use places::{MAX_PLACES, Place, places};

@@ -24,6 +24,7 @@ pub mod matters;
 pub mod model;
 pub mod optimizer;
 mod progress;
+pub mod recurrences;
 pub mod refit;
 pub mod repeats;
 mod report;

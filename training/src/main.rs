@@ -15,6 +15,7 @@ use paidan_training::examples::Example;
 use paidan_training::export::Export;
 use paidan_training::likeness::measure;
 use paidan_training::matters;
+use paidan_training::recurrences::backtest;
 use paidan_training::refit::refit;
 use paidan_training::repeats;
 use paidan_training::say;
@@ -44,10 +45,12 @@ enum Command {
     Likeness(LikenessArgs),
     /// Measures where orders that came back should have gone next, and counts who takes over from whom.
     Returns(LikenessArgs),
+    /// Tells which disputes come back, and what standing rulings on the ten most frequent would have done to later orders.
+    Recurrences(RecurrencesArgs),
     /// Measures how well appeals of several matters are told apart, on labels made by hand.
-    Matters(LabelledArgs),
+    Matters(MattersArgs),
     /// Measures how well repeats of open orders are recognised, on labels made by hand.
-    Repeats(RepeatsArgs),
+    Repeats(LabelledArgs),
 }
 
 /// What the first and the last command read and write.
@@ -134,26 +137,27 @@ struct LikenessArgs {
 
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  paidan-train matters --model models/ourcity --orders train.jsonl --labels training/labels/matters.tsv"
+    after_help = "Example:\n  paidan-train recurrences --model models/ourcity --orders train.jsonl --validation validation.jsonl"
 )]
-struct LabelledArgs {
+struct RecurrencesArgs {
     /// The model folder.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// The orders that are labelled.
+    /// The orders that it learnt from, with their day: those that were re-dispatched are grouped.
     #[arg(long, value_name = "FILE")]
     orders: PathBuf,
-    /// The labels.
+    /// Later orders, with their day: the rulings are tried on them.
     #[arg(long, value_name = "FILE")]
-    labels: PathBuf,
-    /// Also write the tables here, as JSON.
+    validation: PathBuf,
+    /// Also write groups and tables here, as JSON. The groups hold texts of orders.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
+/// What the measurements on labels read and write.
 #[derive(Args)]
 #[command(after_help = "Example:\n  paidan-train repeats --orders train.jsonl --labels training/labels/repeats.tsv")]
-struct RepeatsArgs {
+struct LabelledArgs {
     /// The orders that are labelled, with their days.
     #[arg(long, value_name = "FILE")]
     orders: PathBuf,
@@ -165,27 +169,45 @@ struct RepeatsArgs {
     json: Option<PathBuf>,
 }
 
-/// Says a report, and writes it where it was asked for.
-fn tell(text: &str, report: &impl serde::Serialize, json: Option<&Path>) -> Result<()> {
-    say(text);
-    let Some(path) = json else { return Ok(()) };
-    let named = || format!("{}: cannot be written", path.display());
-    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(named)
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train matters --model models/ourcity --orders train.jsonl --labels training/labels/matters.tsv"
+)]
+struct MattersArgs {
+    /// The model folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    #[command(flatten)]
+    labelled: LabelledArgs,
 }
 
-fn several_matters(args: &LabelledArgs) -> Result<()> {
-    let report = matters::measure(&args.model, &args.orders, &args.labels)?;
-    tell(&report.text(), &report, args.json.as_deref())
+fn several_matters(MattersArgs { model, labelled }: &MattersArgs) -> Result<()> {
+    let report = matters::measure(model, &labelled.orders, &labelled.labels)?;
+    say(&report.text());
+    write_json(labelled.json.as_deref(), &report)
 }
 
-fn repeated_orders(args: &RepeatsArgs) -> Result<()> {
+fn repeated_orders(args: &LabelledArgs) -> Result<()> {
     let report = repeats::measure(&args.orders, &args.labels)?;
-    tell(&report.text(), &report, args.json.as_deref())
+    say(&report.text());
+    write_json(args.json.as_deref(), &report)
 }
 
 fn likeness(args: &LikenessArgs) -> Result<()> {
     let report = measure(&args.model, &args.orders, &args.validation, args.write)?;
-    tell(&report.text(), &report, args.json.as_deref())
+    say(&report.text());
+    write_json(args.json.as_deref(), &report)
+}
+
+fn recurrences(args: &RecurrencesArgs) -> Result<()> {
+    let report = backtest(&args.model, &args.orders, &args.validation)?;
+    say(&report.text());
+    write_json(args.json.as_deref(), &report)
+}
+
+fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 fn returns(args: &LikenessArgs) -> Result<()> {
@@ -205,9 +227,10 @@ fn main() -> ExitCode {
             refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
         }
         Command::Likeness(args) => likeness(&args),
-        Command::Returns(args) => returns(&args),
         Command::Matters(args) => several_matters(&args),
         Command::Repeats(args) => repeated_orders(&args),
+        Command::Returns(args) => returns(&args),
+        Command::Recurrences(args) => recurrences(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
     match result {

@@ -53,7 +53,7 @@ pub(super) fn note(field: &str, given: &str, most: usize) -> Result<String, Serv
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
         return Err(ServiceError::invalid(field, "CONTROL_CHARACTER", "has a control character", "含有控制字符"));
     }
-    Ok(crate::text::masked(text))
+    Ok(crate::text::masked_as_written(text))
 }
 
 /// When the order was last sent to a department before a moment, by the trail; to anybody, if never to it.

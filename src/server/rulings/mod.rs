@@ -4,10 +4,11 @@
 //! recorded, here or elsewhere, comes back as a change with a number, and changes are applied in their order. The server that
 //! recorded a ruling applies it before it answers, so that it counts in the very next answer.
 //!
-//! `service` answers the calls, `files` those that carry files, `convert` knows proto and record.
+//! `service` answers the calls, `files` those that carry files, `recurrences` finds what is disputed again and again, `convert` knows proto and record.
 
 pub(super) mod convert;
 mod files;
+mod recurrences;
 mod search;
 mod service;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
+pub use recurrences::Found as FoundRecurrences;
 pub(super) use service::Rulings;
 
 use crate::routing::{RouteError, Router};
@@ -48,6 +50,8 @@ pub struct RulingDesk {
     router: Arc<Router>,
     known: Known,
     state: Mutex<Applied>,
+    /// The last grouping of disputes; held by whoever makes the next.
+    recurring: Arc<Mutex<Option<recurrences::Kept>>>,
 }
 
 /// How far the router's book has come.
@@ -64,7 +68,7 @@ impl RulingDesk {
     /// by [`Self::follow`], so that a new model need not wait for a hundred thousand of them.
     pub async fn open(store: Store, router: Arc<Router>) -> Result<Self, RulingError> {
         let known = known(&router);
-        let desk = Self { store, router, known, state: Mutex::default() };
+        let desk = Self { store, router, known, state: Mutex::default(), recurring: Arc::default() };
         let last = desk.store.last_change().await?;
         let mut state = desk.state.lock().await;
         loop {

@@ -140,6 +140,13 @@ impl proto::ruling_service_server::RulingService for Rulings {
         Ok(Response::new(self.0.search(request.into_inner()).await?))
     }
 
+    async fn list_recurrences(
+        &self,
+        request: Request<proto::ListRecurrencesRequest>,
+    ) -> Result<Response<proto::ListRecurrencesResponse>, Status> {
+        Ok(Response::new(self.0.list_recurrences(request.into_inner()).await?))
+    }
+
     async fn import_rulings(
         &self,
         request: Request<Streaming<proto::ImportRulingsRequest>>,
