@@ -48,6 +48,7 @@ fn prepared(text: usize, tokens: usize) -> PreparedAppeal {
         with_category: false,
         circumstances: None,
         objections: Vec::new(),
+        parts: Vec::new(),
     }
 }
 

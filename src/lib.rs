@@ -14,6 +14,7 @@
 //! - [`rulings`] is what was decided before about who is responsible;
 //! - [`routing`] turns what the model says, with the help of the catalogue, into a [`routing::Decision`]. Read `routing/router.rs` first;
 //! - [`disputes`] follows an order that comes back, to the case file that a committee reads;
+//! - [`repeats`] says whether an order is about something that an open one is about already;
 //! - [`evaluation`] measures decisions against what was decided in the end;
 //! - `server` (feature `server`) puts the router behind gRPC: bounded queue, batcher, drain;
 //! - `store` (same feature) keeps rulings and the audit trail in a database;
@@ -26,6 +27,7 @@ pub mod catalog;
 pub mod disputes;
 pub mod evaluation;
 pub mod model;
+pub mod repeats;
 pub mod routing;
 pub mod rulings;
 pub mod text;

@@ -143,6 +143,12 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
     } else {
         "可直接派单".to_owned()
     });
+    for (number, part) in decision.parts.iter().enumerate() {
+        let (start, end) = (part.chars.start as usize, part.chars.end as usize);
+        let words: String = appeal.fields().text.chars().skip(start).take(end - start).collect();
+        let lead = part.departments.first().map_or("", |lead| lead.department.name.as_str());
+        lines.push(format!("诉求{}  “{lead}”  {}", number + 1, words.trim()));
+    }
     let spans: Vec<String> = decision
         .evidence
         .iter()
@@ -180,5 +186,6 @@ fn reason_in_words(reason: ReviewReason, decision: &Decision) -> String {
         ReviewReason::UnlikeTraining => "与历史工单差异较大".to_owned(),
         ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
         ReviewReason::Returned => "已被退单".to_owned(),
+        ReviewReason::SeveralMatters => "含多项诉求，建议拆分".to_owned(),
     }
 }

@@ -36,6 +36,7 @@ pub(super) struct Server {
     pub drain_timeout_ms: u64,
     pub keepalive_interval_ms: u64,
     pub keepalive_timeout_ms: u64,
+    pub open_order_days: u32,
 }
 
 /// `[model]`.
@@ -114,6 +115,7 @@ impl Default for Server {
             drain_timeout_ms: ms(limits.drain_timeout),
             keepalive_interval_ms: ms(limits.keepalive_interval),
             keepalive_timeout_ms: ms(limits.keepalive_timeout),
+            open_order_days: limits.open_order_days,
         }
     }
 }
@@ -141,6 +143,7 @@ impl Server {
             drain_timeout: milliseconds(self.drain_timeout_ms),
             keepalive_interval: milliseconds(self.keepalive_interval_ms),
             keepalive_timeout: milliseconds(self.keepalive_timeout_ms),
+            open_order_days: self.open_order_days,
         }
     }
 }

@@ -66,6 +66,7 @@ impl Router {
             catalog_version: None,
             contested_ruling: None,
             embedding: raw.embedding.to_vec(),
+            parts: Vec::new(),
         };
         let familiarity = cosines.iter().copied().max_by(f32::total_cmp);
         decision.review_reasons =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ground, RiskFactor};
+use super::{Ground, Part, RiskFactor};
 use crate::catalog::Unit;
 use crate::model::Department;
 use crate::rulings::Ruling;
@@ -37,6 +37,8 @@ pub enum ReviewReason {
     RulingDiffers,
     /// The order came back.
     Returned,
+    /// It holds several matters of different departments.
+    SeveralMatters,
 }
 
 /// A part of the appeal that moved the answer.
@@ -88,6 +90,8 @@ pub struct Decision {
     pub contested_ruling: Option<Arc<Ruling>>,
     /// The normalised [CLS] row, `hidden_size` long: what precedents are searched by.
     pub embedding: Vec<f32>,
+    /// The matters that it holds, in the order of the text, if they are of different departments; empty if it is one matter.
+    pub parts: Vec<Part>,
 }
 
 impl Decision {

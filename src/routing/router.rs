@@ -9,6 +9,7 @@ use super::deciding::RawAnswer;
 use super::dispute::Weigher;
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, day_of};
+use super::matters::{self, PreparedPart};
 use super::returned::Objection;
 use super::review;
 use super::ruled;
@@ -36,12 +37,14 @@ pub struct PreparedAppeal {
     pub circumstances: Option<Circumstances>,
     /// Returns of the order so far: whoever objected is not named again.
     pub objections: Vec<Objection>,
+    /// Stretches of the text that may be matters of their own; empty if it cannot be several.
+    pub parts: Vec<PreparedPart>,
 }
 
 impl PreparedAppeal {
     /// What it costs to read: the tokens that the encoder will see.
     pub fn tokens(&self) -> usize {
-        self.encoding.ids.len()
+        self.encoding.ids.len() + self.parts.iter().map(|part| part.appeal.tokens()).sum::<usize>()
     }
 }
 
@@ -202,8 +205,9 @@ impl Router {
             .map_err(|error| RouteError::Model(error.to_string()))?;
         let clauses = evidence::clauses(&fields.text, &encoding);
         let circumstances = day.map(|day| Circumstances::of(fields, day));
+        let parts = self.prepared_parts(fields, &text, day)?;
         let with_category = second.is_some();
-        Ok(PreparedAppeal { encoding, clauses, proposed, with_category, circumstances, objections: Vec::new() })
+        Ok(PreparedAppeal { encoding, clauses, proposed, with_category, circumstances, objections: Vec::new(), parts })
     }
 
     /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that
@@ -226,6 +230,25 @@ impl Router {
 
     /// The same, on all cores or on the caller's alone.
     pub fn route_on(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
+        // A part is read as an appeal is, in the same pass.
+        let all: Vec<&PreparedAppeal> = batch
+            .iter()
+            .flat_map(|appeal| std::iter::once(appeal).chain(appeal.parts.iter().map(|part| &part.appeal)))
+            .collect();
+        let mut decisions = self.route_each(&all, cores)?.into_iter();
+        let mut answers = Vec::with_capacity(batch.len());
+        for appeal in batch {
+            answers.extend(decisions.next().map(|mut decision| {
+                let chars = appeal.parts.iter().map(|part| part.chars.clone());
+                matters::tell(&mut decision, &appeal.objections, chars.zip(decisions.by_ref()).collect());
+                decision
+            }));
+        }
+        Ok(answers)
+    }
+
+    /// One decision for each, whatever belongs together.
+    fn route_each(&self, batch: &[&PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }

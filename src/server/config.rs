@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::repeats::WINDOW_DAYS;
+
 /// Every limit of the service. Start from `default()`; [`ServiceConfig::validate`] is called before anything is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceConfig {
@@ -35,6 +37,8 @@ pub struct ServiceConfig {
     pub keepalive_interval: Duration,
     /// It is closed if it does not answer for so long.
     pub keepalive_timeout: Duration,
+    /// Days back that an open order may be repeated; 0 looks for no repeats and keeps no orders.
+    pub open_order_days: u32,
 }
 
 impl Default for ServiceConfig {
@@ -53,6 +57,7 @@ impl Default for ServiceConfig {
             drain_timeout: Duration::from_secs(20),
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
+            open_order_days: WINDOW_DAYS,
         }
     }
 }
@@ -78,6 +83,7 @@ impl ServiceConfig {
         // Below 4 KiB no sensible appeal fits; above 64 MiB a handful of callers could fill the memory.
         between("max_message_bytes", self.max_message_bytes, 4 * 1024, 64 * 1024 * 1024)?;
         between("max_connections", self.max_connections, 1, 1_000_000)?;
+        between("open_order_days", self.open_order_days as usize, 0, 366)?;
         between("max_calls_per_connection", self.max_calls_per_connection as usize, 1, 1_000_000)?;
         lasts("max_queue_delay", self.max_queue_delay, Duration::ZERO, Duration::from_secs(1))?;
         lasts("max_request_time", self.max_request_time, Duration::from_millis(1), HOUR)?;

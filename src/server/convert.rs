@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::parts::{part_leads, parts};
 use super::proto;
 use super::queue::Answer;
 use super::status::ServiceError;
-use crate::catalog::Basis;
+use crate::catalog::{Basis, Unit};
 use crate::model::{Department, ModelInfo, Witness};
+use crate::repeats::CallerMark;
 use crate::routing::{
     Decision, Ground, RankedDepartment, ReturnReason, ReviewReason, Risk, RiskFactor, RouteError, documents as cited,
 };
@@ -17,12 +19,17 @@ use crate::text::{AppealError, AppealFields, Reading};
 /// How many departments are returned if the caller does not say.
 const DEFAULT_DEPARTMENTS: usize = 5;
 
+/// The longest token of a caller, in characters.
+const MAX_TOKEN_CHARS: usize = 128;
+
 /// A request, read: what goes to the router, and what the answer needs besides the decision.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) fields: AppealFields,
     pub(super) appeal_id: String,
     pub(super) max_departments: usize,
+    /// Who called, if the hotline gave a token.
+    pub(super) caller: Option<CallerMark>,
 }
 
 /// Reads a request; the content of the fields is for `Appeal::parse` to judge.
@@ -31,6 +38,11 @@ pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, Service
         return Err(ServiceError::invalid("appeal", "MISSING", "is required", "缺少诉求"));
     };
     let max_departments = departments_asked(request.max_departments)?;
+    if appeal.caller_token.chars().count() > MAX_TOKEN_CHARS {
+        let description = format!("must have at most {MAX_TOKEN_CHARS} characters");
+        return Err(ServiceError::invalid("appeal.caller_token", "TOO_LONG", &description, "来电人标识过长"));
+    }
+    let caller = CallerMark::of(&appeal.caller_token);
     let fields = AppealFields {
         id: appeal.id.clone(),
         text: appeal.text,
@@ -41,7 +53,7 @@ pub(super) fn asked(request: proto::RouteAppealRequest) -> Result<Asked, Service
         channel: appeal.channel,
         proposed_departments: Some(request.proposed_department).filter(|p| !p.is_empty()).into_iter().collect(),
     };
-    Ok(Asked { fields, appeal_id: appeal.id, max_departments })
+    Ok(Asked { fields, appeal_id: appeal.id, max_departments, caller })
 }
 
 /// How many departments to answer.
@@ -121,15 +133,14 @@ pub(super) fn response(
         .into(),
         queue_duration: Some(duration(queued)),
         model_duration: Some(duration(ran)),
-        unit: decision
-            .unit
-            .as_ref()
-            .map(|unit| proto::Unit { display_name: unit.name.clone(), district: unit.district.clone().unwrap_or_default() }),
+        unit: decision.unit.as_deref().map(unit),
         supporting_departments: departments(&decision.supporting_departments),
         basis: decision.basis.iter().map(basis).collect(),
         reason: decision.reason,
         catalog_version: decision.catalog_version.unwrap_or_default(),
         risk_factors: decision.risk_factors.into_iter().map(risk_factor).collect(),
+        parts: parts(&decision.parts, max_departments),
+        repeated_order: None,
     }
 }
 
@@ -143,6 +154,7 @@ fn review_reason(reason: ReviewReason) -> proto::ReviewReason {
         ReviewReason::UnlikeTraining => proto::ReviewReason::UnlikeTraining,
         ReviewReason::RulingDiffers => proto::ReviewReason::RulingDiffers,
         ReviewReason::Returned => proto::ReviewReason::Returned,
+        ReviewReason::SeveralMatters => proto::ReviewReason::SeveralMatters,
     }
 }
 
@@ -161,12 +173,19 @@ fn review_note(decision: &Decision) -> String {
             (ReviewReason::UnlikeTraining, _) => "与历史工单差异较大".to_owned(),
             (ReviewReason::RulingDiffers, _) => "类案认定与模型不一致".to_owned(),
             (ReviewReason::Returned, _) => "已被退单".to_owned(),
+            (ReviewReason::SeveralMatters, _) => format!("含多项诉求，建议拆分派往{}", part_leads(&decision.parts)),
         })
         .collect();
     if words.is_empty() { String::new() } else { format!("请人工复核：{}", words.join("；")) }
 }
 
-fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
+/// A concrete unit.
+pub(super) fn unit(unit: &Unit) -> proto::Unit {
+    proto::Unit { display_name: unit.name.clone(), district: unit.district.clone().unwrap_or_default() }
+}
+
+/// A department with its probability.
+pub(super) fn ranked(ranked: &RankedDepartment) -> proto::RankedDepartment {
     proto::RankedDepartment { department: Some(department(&ranked.department)), probability: ranked.probability }
 }
 

@@ -25,6 +25,8 @@ mod deadline;
 mod disputes;
 mod listener;
 mod metrics;
+mod open_orders;
+mod parts;
 pub mod proto;
 mod queue;
 pub mod rulings;

@@ -278,6 +278,7 @@ mod tests {
             with_category: false,
             circumstances: None,
             objections: Vec::new(),
+            parts: Vec::new(),
         };
         let (reply, answer) = oneshot::channel();
         (Job { prepared, arrived: Instant::now(), deadline: Instant::now() + HOUR, reply }, answer)

@@ -12,10 +12,12 @@ use super::audit::AuditTrail;
 use super::config::ServiceConfig;
 use super::deadline::Arrival;
 use super::metrics::Metrics;
+use super::open_orders::{OpenOrderDesk, Sought};
 use super::proto;
 use super::queue::{Answer, Job, Place, Queue};
 use super::status::ServiceError;
 use super::{Route, convert, stream};
+use crate::repeats::OpenOrders;
 use crate::routing::{PreparedAppeal, RouteError};
 use crate::text::{Appeal, AppealFields};
 
@@ -29,6 +31,7 @@ pub(super) struct Desk<R> {
     pub(super) draining: watch::Receiver<bool>,
     tokenizing: Arc<Semaphore>,
     pub(super) audit: AuditTrail,
+    open_orders: OpenOrderDesk,
 }
 
 impl<R: Route> Desk<R> {
@@ -41,7 +44,14 @@ impl<R: Route> Desk<R> {
         audit: AuditTrail,
     ) -> Self {
         let tokenizing = Arc::new(Semaphore::new(config.tokenizing_threads));
-        Self { router, queue, metrics, config, draining, tokenizing, audit }
+        let open_orders = OpenOrderDesk::new(OpenOrders::default(), config.open_order_days);
+        Self { router, queue, metrics, config, draining, tokenizing, audit, open_orders }
+    }
+
+    /// The same, with the orders that are open.
+    pub(super) fn with_open_orders(mut self, open_orders: OpenOrderDesk) -> Self {
+        self.open_orders = open_orders;
+        self
     }
 
     /// Routes one appeal that has a place in the queue. Dropping the future takes the appeal out again.
@@ -55,9 +65,17 @@ impl<R: Route> Desk<R> {
         let asked = convert::asked(request)?;
         // While somebody is still typing an appeal has no number, and is not remembered.
         let remembered = (!asked.fields.id.is_empty()).then(|| asked.fields.clone());
+        let sought = Sought {
+            id: asked.fields.id.trim().to_owned(),
+            text: asked.fields.text.clone(),
+            received_at: asked.fields.received_at.clone(),
+            caller: asked.caller,
+        };
         let prepared = self.prepare(asked.fields).await?;
-        let answer = self.answer(prepared, place, arrived, deadline).await?;
-        let response = convert::response(answer, self.router.info(), asked.appeal_id, asked.max_departments);
+        // The model works on it in the meantime.
+        let (answer, found) = tokio::join!(self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought));
+        let mut response = convert::response(answer?, self.router.info(), asked.appeal_id, asked.max_departments);
+        self.open_orders.answered(found, &mut response);
         self.audit.answered(&response, remembered);
         Ok(response)
     }

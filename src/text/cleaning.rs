@@ -26,6 +26,19 @@ impl CleanText {
     pub fn source(&self) -> &[u32] {
         &self.source
     }
+
+    /// A stretch of it, by bytes, with its way back.
+    pub(super) fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let kept = Aligned { text: self.text.clone(), source: self.source.clone() }.kept(range);
+        Self { text: kept.text, source: kept.source }
+    }
+
+    /// This, and after it another stretch that stands further on in the same text.
+    pub(super) fn followed_by(mut self, further: &Self) -> Self {
+        self.text.push_str(&further.text);
+        self.source.extend_from_slice(&further.source);
+        self
+    }
 }
 
 /// What is left of a text must have this many letters or digits, or its wording stays untouched.

@@ -7,6 +7,9 @@ mod cleaning;
 mod masking;
 mod normalize;
 mod numbers;
+mod parts;
+mod places;
+mod statement;
 mod suggest;
 mod tokenizer;
 mod wording;
@@ -15,5 +18,8 @@ pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_
 pub use cleaning::{CleanText, clean};
 pub use masking::{masked, masked_as_written};
 pub use normalize::normalize;
+pub use parts::{MAX_PARTS, TextPart, parts};
+pub use places::{MAX_PLACES, Place, places};
+pub use statement::statement;
 pub use suggest::nearest;
 pub use tokenizer::{AppealTokenizer, Encoding, MAX_SECOND_TOKENS, MIN_TOKENS, Reading, TokenizerError};

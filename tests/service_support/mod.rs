@@ -131,6 +131,7 @@ impl Route for Gated {
             with_category: !fields.category.is_empty(),
             circumstances: None,
             objections: Vec::new(),
+            parts: Vec::new(),
         })
     }
 
@@ -175,6 +176,7 @@ impl Gated {
             catalog_version: None,
             contested_ruling: None,
             embedding: vec![0.5; 4],
+            parts: Vec::new(),
         }
     }
 }

@@ -14,8 +14,10 @@ use paidan_training::dataset::{Labels, Orders};
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
 use paidan_training::likeness::measure;
+use paidan_training::matters;
 use paidan_training::recurrences::backtest;
 use paidan_training::refit::refit;
+use paidan_training::repeats;
 use paidan_training::say;
 use paidan_training::trainer::Trainer;
 
@@ -45,6 +47,10 @@ enum Command {
     Returns(LikenessArgs),
     /// Tells which disputes come back, and what standing rulings on the ten most frequent would have done to later orders.
     Recurrences(RecurrencesArgs),
+    /// Measures how well appeals of several matters are told apart, on labels made by hand.
+    Matters(MattersArgs),
+    /// Measures how well repeats of open orders are recognised, on labels made by hand.
+    Repeats(LabelledArgs),
 }
 
 /// What the first and the last command read and write.
@@ -148,6 +154,45 @@ struct RecurrencesArgs {
     json: Option<PathBuf>,
 }
 
+/// What the measurements on labels read and write.
+#[derive(Args)]
+#[command(after_help = "Example:\n  paidan-train repeats --orders train.jsonl --labels training/labels/repeats.tsv")]
+struct LabelledArgs {
+    /// The orders that are labelled, with their days.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// The labels.
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+    /// Also write the tables here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train matters --model models/ourcity --orders train.jsonl --labels training/labels/matters.tsv"
+)]
+struct MattersArgs {
+    /// The model folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    #[command(flatten)]
+    labelled: LabelledArgs,
+}
+
+fn several_matters(MattersArgs { model, labelled }: &MattersArgs) -> Result<()> {
+    let report = matters::measure(model, &labelled.orders, &labelled.labels)?;
+    say(&report.text());
+    write_json(labelled.json.as_deref(), &report)
+}
+
+fn repeated_orders(args: &LabelledArgs) -> Result<()> {
+    let report = repeats::measure(&args.orders, &args.labels)?;
+    say(&report.text());
+    write_json(args.json.as_deref(), &report)
+}
+
 fn likeness(args: &LikenessArgs) -> Result<()> {
     let report = measure(&args.model, &args.orders, &args.validation, args.write)?;
     say(&report.text());
@@ -182,6 +227,8 @@ fn main() -> ExitCode {
             refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
         }
         Command::Likeness(args) => likeness(&args),
+        Command::Matters(args) => several_matters(&args),
+        Command::Repeats(args) => repeated_orders(&args),
         Command::Returns(args) => returns(&args),
         Command::Recurrences(args) => recurrences(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),

@@ -99,6 +99,8 @@ pub(super) fn case_file(file: &CaseFile) -> proto::CaseFile {
         category_path: fields.category.clone(),
         district: fields.district.clone(),
         channel: fields.channel.clone(),
+        // Only its mark is kept, and that of no case.
+        caller_token: String::new(),
     };
     proto::CaseFile {
         case_id: file.id.clone(),

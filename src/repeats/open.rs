@@ -1,0 +1,202 @@
+//! The open orders, to be searched by place and caller.
+//!
+//! A repeat must share a place or a caller with its order, so these are the index: an order is compared with the few that share one.
+//! Names of places are found by their last characters, since that is where two names of one place agree. Days are kept apart, so
+//! that a day is forgotten at once and a copy of the whole shares what does not change.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{CallerMark, Marks};
+use crate::catalog::Day;
+
+/// Days back that an order may be repeated.
+pub const WINDOW_DAYS: u32 = 30;
+
+/// Most orders that are kept: the largest city's for some days. Beyond, the oldest day is forgotten first.
+pub const MAX_OPEN_ORDERS: usize = 500_000;
+
+/// Least likeness of two orders that share one place, that share several, and that have the same caller. The first two were chosen
+/// for precision on the development half of `training/labels/repeats.tsv`. No data has callers: the third is a guess on the safe side
+/// of the second, to be measured by whoever has them.
+const LEAST_LIKENESS: f32 = 0.5;
+const LEAST_WITH_PLACES: f32 = 0.35;
+const LEAST_WITH_CALLER: f32 = 0.35;
+/// Least share of the places of the order that names fewer.
+const LEAST_PLACES: f32 = 0.5;
+
+/// An order that is not closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOrder {
+    /// The hotline's own id of it.
+    pub id: String,
+    /// The day on which it came in.
+    pub day: Day,
+    /// What it is recognised by.
+    pub marks: Marks,
+    /// Who called, if the hotline says.
+    pub caller: Option<CallerMark>,
+}
+
+/// The order that another repeats.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Repeat {
+    /// Its id.
+    pub order_id: String,
+    /// How like the two are: from 0 to 1.
+    pub similarity: f32,
+    /// A place that both name; empty if there is none.
+    pub shared_place: String,
+    /// Whether the hotline's token says that the same person calls.
+    pub same_caller: bool,
+}
+
+/// All open orders.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOrders {
+    days: BTreeMap<Day, Arc<OfDay>>,
+    known: HashMap<String, Day>,
+}
+
+/// The orders of one day.
+#[derive(Debug, Clone, Default)]
+struct OfDay {
+    orders: BTreeMap<String, Arc<OpenOrder>>,
+    by_place: HashMap<String, BTreeSet<String>>,
+    by_caller: HashMap<CallerMark, BTreeSet<String>>,
+}
+
+impl OpenOrders {
+    /// Of stored orders.
+    pub fn of(orders: impl IntoIterator<Item = OpenOrder>) -> Self {
+        let mut all = Self::default();
+        orders.into_iter().for_each(|order| all.insert(order));
+        all
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Adds an order, in place of one of the same id.
+    pub fn insert(&mut self, order: OpenOrder) {
+        self.remove(&order.id);
+        self.known.insert(order.id.clone(), order.day);
+        Arc::make_mut(self.days.entry(order.day).or_default()).insert(order);
+        while self.known.len() > MAX_OPEN_ORDERS {
+            let Some((_, oldest)) = self.days.pop_first() else { break };
+            self.known.retain(|id, _| !oldest.orders.contains_key(id));
+        }
+    }
+
+    /// Takes an order out: it was closed. Nothing happens if there is none of that id.
+    pub fn remove(&mut self, id: &str) {
+        let Some(day) = self.known.remove(id) else { return };
+        if let Some(orders) = self.days.get_mut(&day) {
+            Arc::make_mut(orders).remove(id);
+            if orders.orders.is_empty() {
+                self.days.remove(&day);
+            }
+        }
+    }
+
+    /// Forgets all orders that came in before a day.
+    pub fn forget_before(&mut self, day: Day) {
+        if self.days.first_key_value().is_none_or(|(first, _)| *first >= day) {
+            return;
+        }
+        self.days = self.days.split_off(&day);
+        self.known.retain(|_, of| *of >= day);
+    }
+
+    /// The order that a new one repeats: the likest of those of the days before it, the newest of equals. Never itself: an order of the
+    /// same id is passed over.
+    pub fn find(&self, new: &OpenOrder, window_days: u32) -> Option<Repeat> {
+        let first = new.day.checked_sub_days(chrono::Days::new(u64::from(window_days)))?;
+        let days = self.days.range(first..=new.day).rev();
+        let mut best: Option<Repeat> = None;
+        for order in days.flat_map(|(_, orders)| orders.near(new)).filter(|order| order.id != new.id) {
+            if let Some(repeat) = compared(new, order)
+                && best
+                    .as_ref()
+                    .is_none_or(|best| (repeat.same_caller, repeat.similarity) > (best.same_caller, best.similarity))
+            {
+                best = Some(repeat);
+            }
+        }
+        best
+    }
+}
+
+impl OfDay {
+    fn insert(&mut self, order: OpenOrder) {
+        for place in order.marks.places() {
+            self.by_place.entry(ending(&place.name)).or_default().insert(order.id.clone());
+        }
+        if let Some(caller) = order.caller {
+            self.by_caller.entry(caller).or_default().insert(order.id.clone());
+        }
+        self.orders.insert(order.id.clone(), Arc::new(order));
+    }
+
+    fn remove(&mut self, id: &str) {
+        let Some(order) = self.orders.remove(id) else { return };
+        for place in order.marks.places() {
+            let ending = ending(&place.name);
+            if let Some(ids) = self.by_place.get_mut(&ending) {
+                ids.remove(id);
+                if ids.is_empty() {
+                    self.by_place.remove(&ending);
+                }
+            }
+        }
+        if let Some(caller) = order.caller
+            && let Some(ids) = self.by_caller.get_mut(&caller)
+        {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.by_caller.remove(&caller);
+            }
+        }
+    }
+
+    /// The orders that share a place's ending or the caller, each once.
+    fn near(&self, new: &OpenOrder) -> Vec<&OpenOrder> {
+        let places = new.marks.places().iter().filter_map(|place| self.by_place.get(&ending(&place.name)));
+        let callers = new.caller.iter().filter_map(|caller| self.by_caller.get(caller));
+        let ids: BTreeSet<&String> = places.chain(callers).flatten().collect();
+        ids.into_iter().filter_map(|id| self.orders.get(id).map(Arc::as_ref)).collect()
+    }
+}
+
+/// The last characters of a name, in which two names of one place agree.
+fn ending(name: &str) -> String {
+    let start = name.char_indices().rev().nth(2).map_or(0, |(at, _)| at);
+    name[start..].to_owned()
+}
+
+/// What two orders have in common, if that is enough for a repeat.
+fn compared(new: &OpenOrder, order: &OpenOrder) -> Option<Repeat> {
+    let similarity = new.marks.likeness(&order.marks);
+    let same_caller = new.caller.is_some() && new.caller == order.caller;
+    if similarity < LEAST_WITH_PLACES.min(LEAST_WITH_CALLER) {
+        return None;
+    }
+    let shared: Vec<_> = new.marks.shared_places(&order.marks).collect();
+    let fewer = new.marks.places().len().min(order.marks.places().len()).max(1);
+    let placed = shared.len() as f32 / fewer as f32 >= LEAST_PLACES && !new.marks.next_door(&order.marks);
+    let least = if shared.len() > 1 { LEAST_WITH_PLACES } else { LEAST_LIKENESS };
+    let enough = (placed && similarity >= least) || (same_caller && similarity >= LEAST_WITH_CALLER);
+    enough.then(|| Repeat {
+        order_id: order.id.clone(),
+        similarity,
+        shared_place: shared.first().map(|place| place.to_string()).unwrap_or_default(),
+        same_caller,
+    })
+}

@@ -1,0 +1,219 @@
+//! Several matters in one appeal (一单多诉): whether its candidate parts go to different departments, and which parts then are to be
+//! told apart.
+//!
+//! A split costs a dispatcher a second order, and a needless one costs two units their time; so the bounds were chosen for
+//! precision, on the development half of the appeals that were labelled by hand (`training/labels/matters.tsv`): a part counts only
+//! if it is likely to be its department's and hardly the other's. What is less sure belongs to the matter before it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Circumstances, Decision, Objection, PreparedAppeal, RankedDepartment, ReviewReason, RouteError, Router};
+use crate::catalog::{Day, Unit};
+use crate::text::{AppealFields, CleanText, parts};
+
+/// Least probability of a part's lead.
+const LEAST_PROBABILITY: f32 = 0.6;
+/// Greatest probability that a part gives to the lead of the part it is told apart from.
+const GREATEST_DOUBT: f32 = 0.05;
+
+/// Most tokens of a part that are read: a matter is told in less, and a long text must not be paid for twice.
+const PART_TOKENS: usize = 128;
+
+/// A candidate part, ready for the encoder: an appeal of its own, but for what the operator said of the whole.
+#[derive(Debug, Clone)]
+pub struct PreparedPart {
+    /// Its characters in the text as the caller sent it.
+    pub chars: Range<u32>,
+    /// Its own words alone: no category, nothing proposed, no evidence asked, and no parts.
+    pub appeal: PreparedAppeal,
+}
+
+/// A part of an appeal that is a matter of its own, with its own answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Its characters in the appeal's text as the caller sent it (Unicode scalar values).
+    pub chars: Range<u32>,
+    /// As [`Decision::departments`], for this part alone.
+    pub departments: Vec<RankedDepartment>,
+    /// The concrete unit of its lead; `None` without a catalogue, or if it depends on a district that nobody named.
+    pub unit: Option<Arc<Unit>>,
+    /// What its answer rests on, in one line of Chinese.
+    pub reason: String,
+}
+
+impl Router {
+    /// The candidate parts of an appeal; none, if its text does not fall into any: then they cost nothing.
+    pub(super) fn prepared_parts(
+        &self,
+        fields: &AppealFields,
+        text: &CleanText,
+        day: Option<Day>,
+    ) -> Result<Vec<PreparedPart>, RouteError> {
+        let room = self.info.max_tokens.min(PART_TOKENS);
+        let prepared = |part: crate::text::TextPart| {
+            let encoding =
+                self.tokenizer.encode(&part.text, None, room).map_err(|error| RouteError::Model(error.to_string()))?;
+            let words = || fields.text.chars().skip(part.chars.start as usize).take(part.chars.len()).collect();
+            let own = |day| {
+                let fields = AppealFields { text: words(), district: fields.district.clone(), ..AppealFields::default() };
+                Circumstances::of(&fields, day)
+            };
+            let appeal = PreparedAppeal {
+                encoding,
+                clauses: Vec::new(),
+                proposed: Vec::new(),
+                with_category: false,
+                circumstances: day.map(own),
+                objections: Vec::new(),
+                parts: Vec::new(),
+            };
+            Ok(PreparedPart { chars: part.chars, appeal })
+        };
+        parts(text).into_iter().map(prepared).collect()
+    }
+}
+
+/// Tells in the answer which matters an appeal holds, if they are several. Whoever returned the order does not get a part of it:
+/// then it is left whole, and a person looks at it anyway.
+pub(super) fn tell(decision: &mut Decision, objections: &[Objection], candidates: Vec<(Range<u32>, Decision)>) {
+    let parts = split(candidates);
+    let returned = |part: &Part| {
+        part.departments.first().is_some_and(|lead| objections.iter().any(|one| one.excludes(&lead.department.id)))
+    };
+    if parts.is_empty() || parts.iter().any(returned) {
+        return;
+    }
+    decision.parts = parts;
+    decision.review_reasons.push(ReviewReason::SeveralMatters);
+}
+
+/// From candidate parts with their answers, in the text's order, to the parts that are told apart; empty if it is one matter. A part
+/// reaches from its first character to the next one's, and has the answer of the surest of the candidates in it.
+fn split(candidates: Vec<(Range<u32>, Decision)>) -> Vec<Part> {
+    let (Some(start), Some(end)) = (candidates.first().map(|one| one.0.start), candidates.last().map(|one| one.0.end)) else {
+        return Vec::new();
+    };
+    let mut parts: Vec<(Range<u32>, Decision)> = Vec::new();
+    for (chars, decision) in candidates {
+        if !is_sure(&decision) {
+            continue;
+        }
+        let known = parts.iter().position(|(_, part)| lead(part) == lead(&decision));
+        match (known, parts.last_mut()) {
+            // The same matter goes on; what came between was part of it.
+            (Some(known), _) => {
+                parts.truncate(known + 1);
+                let (_, part) = &mut parts[known];
+                if decision.lead().probability > part.lead().probability {
+                    *part = decision;
+                }
+            }
+            (None, Some((_, before))) if doubt(before, &decision) > GREATEST_DOUBT => {}
+            _ => parts.push((chars, decision)),
+        }
+    }
+    if parts.len() < 2 {
+        return Vec::new();
+    }
+    parts[0].0.start = start;
+    let ends: Vec<u32> = parts[1..].iter().map(|(chars, _)| chars.start).chain([end]).collect();
+    let part = |((chars, decision), end): ((Range<u32>, Decision), u32)| Part {
+        chars: chars.start..end,
+        departments: decision.departments,
+        unit: decision.unit,
+        reason: decision.reason,
+    };
+    parts.into_iter().zip(ends).map(part).collect()
+}
+
+fn lead(decision: &Decision) -> &str {
+    &decision.lead().department.id
+}
+
+/// Likely enough, or settled by a standing ruling.
+fn is_sure(decision: &Decision) -> bool {
+    decision.lead().probability >= LEAST_PROBABILITY || !decision.model_opinion.is_empty()
+}
+
+/// The greater of the probabilities that two parts give to each other's lead.
+fn doubt(one: &Decision, other: &Decision) -> f32 {
+    let given = |decision: &Decision, id: &str| {
+        let department = decision.departments.iter().find(|ranked| ranked.department.id == id);
+        department.map_or(0.0, |ranked| ranked.probability)
+    };
+    given(one, lead(other)).max(given(other, lead(one)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Department;
+    use crate::text::Reading;
+
+    /// A candidate of ten characters at `at`: its ranking, best first.
+    fn candidate(at: u32, ranking: &[(&str, f32)]) -> (Range<u32>, Decision) {
+        let ranked = |(id, probability): &(&str, f32)| RankedDepartment {
+            department: Arc::new(Department { id: (*id).to_owned(), name: (*id).to_owned(), training_orders: 1 }),
+            probability: *probability,
+        };
+        let decision = Decision {
+            departments: ranking.iter().map(ranked).collect(),
+            model_opinion: Vec::new(),
+            dispute_risk: None,
+            proposed_dispatch_risk: None,
+            risk_factors: Vec::new(),
+            review_reasons: Vec::new(),
+            evidence: Vec::new(),
+            tokens_read: 1,
+            tokens_given: 1,
+            reading: Reading::Whole,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis: Vec::new(),
+            reason: String::new(),
+            catalog_version: None,
+            contested_ruling: None,
+            embedding: Vec::new(),
+            parts: Vec::new(),
+        };
+        (at..at + 10, decision)
+    }
+
+    fn leads(parts: &[Part]) -> Vec<(Range<u32>, &str)> {
+        parts.iter().map(|part| (part.chars.clone(), part.departments[0].department.id.as_str())).collect()
+    }
+
+    #[test]
+    fn parts_of_different_departments_are_told_apart() {
+        let parts = split(vec![
+            candidate(0, &[("城管", 0.9), ("公交", 0.02)]),
+            candidate(10, &[("环保", 0.3), ("城管", 0.3)]),
+            candidate(20, &[("公交", 0.8), ("城管", 0.03)]),
+        ]);
+        assert_eq!(leads(&parts), [(0..20, "城管"), (20..30, "公交")], "what is unsure belongs to the matter before it");
+    }
+
+    #[test]
+    fn one_matter_is_not_split() {
+        assert!(split(vec![candidate(0, &[("城管", 0.9)]), candidate(10, &[("城管", 0.7)])]).is_empty());
+        assert!(split(vec![candidate(0, &[("城管", 0.9)]), candidate(10, &[("公交", 0.59)])]).is_empty(), "unsure");
+        let shared = candidate(10, &[("公交", 0.8), ("城管", 0.06)]);
+        assert!(split(vec![candidate(0, &[("城管", 0.9)]), shared]).is_empty(), "perhaps the first one's too");
+        assert!(split(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn what_stands_between_two_parts_of_one_matter_belongs_to_it() {
+        let between = vec![candidate(0, &[("城管", 0.9)]), candidate(10, &[("公交", 0.9)]), candidate(20, &[("城管", 0.95)])];
+        assert!(split(between).is_empty());
+        let parts = split(vec![
+            candidate(0, &[("城管", 0.9)]),
+            candidate(10, &[("公交", 0.9)]),
+            candidate(20, &[("城管", 0.95)]),
+            candidate(30, &[("供电", 0.9)]),
+        ]);
+        assert_eq!(leads(&parts), [(0..30, "城管"), (30..40, "供电")]);
+        assert_eq!(parts[0].departments[0].probability, 0.95, "the surest of its candidates answers");
+    }
+}

@@ -1,0 +1,25 @@
+//! The parts of an appeal of several matters, spelt for the caller.
+
+use super::convert::{ranked, unit};
+use super::proto;
+use crate::routing::Part;
+
+/// Each part with its own answer, at most so many departments.
+pub(super) fn parts(parts: &[Part], max_departments: usize) -> Vec<proto::AppealPart> {
+    let offset = |at: u32| i32::try_from(at).unwrap_or(i32::MAX);
+    let part = |part: &Part| proto::AppealPart {
+        start_offset: offset(part.chars.start),
+        end_offset: offset(part.chars.end),
+        lead_department: part.departments.first().map(ranked),
+        departments: part.departments.iter().take(max_departments).map(ranked).collect(),
+        unit: part.unit.as_deref().map(unit),
+        reason: part.reason.clone(),
+    };
+    parts.iter().map(part).collect()
+}
+
+/// Who the parts would go to, for the dispatcher's screen: “甲”、“乙”.
+pub(super) fn part_leads(parts: &[Part]) -> String {
+    let lead = |part: &Part| part.departments.first().map(|lead| format!("“{}”", lead.department.name));
+    parts.iter().filter_map(lead).collect::<Vec<_>>().join("、")
+}

@@ -1,0 +1,229 @@
+//! How well appeals of several matters are told, and what that costs: the router's splits against labels made by hand.
+//!
+//! Two sets stand in the file. The orders that were read are what a hotline really has, and nearly all of them are of one matter: they
+//! say how often a split is needless. The composed ones, two orders put together, say how many splits are found. Precision is stated
+//! over both, and the needless splits for a thousand orders beside it, since precision depends on how common such appeals are.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use paidan::routing::{Decision, PreparedAppeal, Router};
+use paidan::text::Appeal;
+use serde::Serialize;
+
+use crate::dataset::Orders;
+use crate::labelled::{Half, Labelled, Tally, figure};
+
+/// Appeals of one pass.
+const BATCH: usize = 32;
+/// Orders that the cost is measured on, and how often.
+const COST_ORDERS: usize = 1024;
+const COST_ROUNDS: usize = 5;
+
+/// One line of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Which half.
+    pub half: Half,
+    /// `read`, `composed` or `both`.
+    pub set: &'static str,
+    /// Appeals.
+    pub appeals: usize,
+    /// Splits.
+    pub tally: Tally,
+    /// Splits that were right, and each part's lead among those that the label gives.
+    pub departments_right: usize,
+}
+
+/// What candidate parts cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cost {
+    /// Orders that were routed.
+    pub orders: usize,
+    /// Share of them with candidate parts.
+    pub with_candidates: f64,
+    /// Milliseconds an appeal, without parts and with them: the median of several rounds, taken in turn.
+    pub milliseconds: [f64; 2],
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Precision and recall.
+    pub rows: Vec<Row>,
+    /// Needless splits for a thousand orders, by the strata's weights; development, test, whole.
+    pub needless_in_a_thousand: [f64; 3],
+    /// What it costs.
+    pub cost: Cost,
+    /// Every order of the file that was split, to be read by whoever doubts the figures.
+    pub told: Vec<String>,
+}
+
+/// Measures a model on labels and on all orders that they are of.
+pub fn measure(model: &Path, orders: &Path, labels: &Path) -> Result<Report> {
+    let router = Router::open(model).context("the model was refused")?;
+    let orders = Orders::read(orders)?;
+    let labelled = Labelled::read(labels, 5)?;
+    let texts: HashMap<&str, &str> =
+        orders.orders.iter().map(|order| (order.order_id.as_str(), order.appeal.fields().text.as_str())).collect();
+    let appeals: Vec<String> = labelled.rows.iter().map(|row| text_of(&row[0], &row[4], &texts)).collect::<Result<_>>()?;
+    let decisions = route(&router, appeals.iter().map(String::as_str))?;
+    let mut rows = Vec::new();
+    for half in Half::ALL {
+        for set in ["read", "composed", "both"] {
+            let mut row = Row { half, set, appeals: 0, tally: Tally::default(), departments_right: 0 };
+            let in_set = |stratum: &str| set == "both" || (stratum == "composed") == (set == "composed");
+            for (label, decision) in
+                labelled.rows.iter().zip(&decisions).filter(|(row, _)| half.has(&row[0]) && in_set(&row[1]))
+            {
+                let (told, several) = (!decision.parts.is_empty(), label[2] == "1");
+                row.appeals += 1;
+                row.tally.count(told, several);
+                row.departments_right += usize::from(told && several && departments_agree(decision, &label[3]));
+            }
+            rows.push(row);
+        }
+    }
+    let needless = |half: Half| {
+        let rows = || labelled.rows.iter().zip(&decisions).filter(|(row, _)| row[1] != "composed" && half.has(&row[0]));
+        let all: f64 = rows().map(|(row, _)| labelled.weight(&row[1])).sum();
+        let wrong = rows().filter(|(row, decision)| row[2] == "0" && !decision.parts.is_empty());
+        1000.0 * wrong.map(|(row, _)| labelled.weight(&row[1])).fold(0.0, |sum, weight| sum + weight) / all.max(1.0)
+    };
+    crate::say("routing all orders");
+    let all = route(&router, orders.orders.iter().map(|order| order.appeal.fields().text.as_str()))?;
+    let told = orders.orders.iter().zip(all).filter(|(_, decision)| !decision.parts.is_empty());
+    Ok(Report {
+        rows,
+        needless_in_a_thousand: Half::ALL.map(needless),
+        cost: cost(&router, &orders)?,
+        told: told.map(|(order, _)| order.order_id.clone()).collect(),
+    })
+}
+
+/// The text that a row labels: an order's, or two put together as the last cell says.
+fn text_of(id: &str, joint: &str, texts: &HashMap<&str, &str>) -> Result<String> {
+    let text = |id: &str| texts.get(id).copied().with_context(|| format!("order {id} is labelled, but not among the orders"));
+    let Some((first, second)) = id.split_once('+') else { return Ok(text(id)?.to_owned()) };
+    let marks = |c: char| c.is_whitespace() || "，。！；、,.!;".contains(c);
+    let first = text(first)?.trim_end_matches(marks).trim_end_matches("谢谢").trim_end_matches(marks);
+    let second = text(second)?;
+    Ok(match joint {
+        "moreover" => format!("{first}。另外，{second}"),
+        "also" => format!("{first}。还有{second}"),
+        "meanwhile" => format!("{first}，同时{second}"),
+        "comma" => format!("{first}，{second}"),
+        "numbered" => format!("1、{first}。2、{second}"),
+        _ => format!("{first}。{second}"),
+    })
+}
+
+fn prepared<'a>(router: &Router, texts: impl Iterator<Item = &'a str>) -> Result<Vec<PreparedAppeal>> {
+    texts.map(|text| Ok(router.prepare(&Appeal::from_text(text)?)?)).collect()
+}
+
+fn route<'a>(router: &Router, texts: impl Iterator<Item = &'a str>) -> Result<Vec<Decision>> {
+    let mut decisions = Vec::new();
+    for batch in prepared(router, texts)?.chunks(BATCH) {
+        decisions.extend(router.route(batch)?);
+    }
+    Ok(decisions)
+}
+
+/// Whether the leads of the parts are those of the label, part by part.
+fn departments_agree(decision: &Decision, label: &str) -> bool {
+    let leads = decision.parts.iter().filter_map(|part| part.departments.first());
+    let wanted: Vec<&str> = label.split(',').collect();
+    decision.parts.len() == wanted.len()
+        && leads.zip(wanted).all(|(lead, wanted)| wanted.split('|').any(|name| name == lead.department.id))
+}
+
+fn cost(router: &Router, orders: &Orders) -> Result<Cost> {
+    let some = orders.orders.iter().step_by((orders.orders.len() / COST_ORDERS).max(1)).take(COST_ORDERS);
+    let with = prepared(router, some.map(|order| order.appeal.fields().text.as_str()))?;
+    let without: Vec<PreparedAppeal> = with.iter().map(|one| PreparedAppeal { parts: Vec::new(), ..one.clone() }).collect();
+    let timed = |appeals: &[PreparedAppeal]| -> Result<Duration> {
+        let started = Instant::now();
+        for batch in appeals.chunks(BATCH) {
+            router.route(batch)?;
+        }
+        Ok(started.elapsed())
+    };
+    let mut rounds: [Vec<Duration>; 2] = Default::default();
+    for _ in 0..COST_ROUNDS {
+        rounds[0].push(timed(&without)?);
+        rounds[1].push(timed(&with)?);
+    }
+    let median = |rounds: &mut Vec<Duration>| {
+        rounds.sort_unstable();
+        rounds[rounds.len() / 2].as_secs_f64() * 1e3 / with.len().max(1) as f64
+    };
+    let candidates = with.iter().filter(|appeal| !appeal.parts.is_empty()).count();
+    let [mut plain, mut parts] = rounds;
+    Ok(Cost {
+        orders: with.len(),
+        with_candidates: candidates as f64 / with.len().max(1) as f64,
+        milliseconds: [median(&mut plain), median(&mut parts)],
+    })
+}
+
+impl Report {
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text =
+            "half         set       appeals  several  told  right  departments right  precision  recall\n".to_owned();
+        for Row { half, set, appeals, tally, departments_right } in &self.rows {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{:12} {set:9} {appeals:7}  {:7}  {:4}  {:5}  {departments_right:17}  {:>9}  {:>6}",
+                half.name(),
+                tally.right + tally.missed,
+                tally.right + tally.wrong,
+                tally.right,
+                figure(tally.precision()),
+                figure(tally.recall())
+            );
+        }
+        let [development, test, whole] = self.needless_in_a_thousand;
+        let Cost { orders, with_candidates, milliseconds: [without, with] } = &self.cost;
+        let _ = writeln!(
+            text,
+            "needless splits in 1000 orders as they come: development {development:.2}, test {test:.2}, whole {whole:.2}\n\
+             split in the whole file: {} orders\n\
+             cost on {orders} orders: {:.1} % have candidate parts; {without:.3} ms an appeal without parts, {with:.3} with",
+            self.told.len(),
+            100.0 * with_candidates
+        );
+        text
+    }
+
+    /// The row of a half and a set.
+    pub fn row(&self, half: Half, set: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.half == half && row.set == set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_orders_are_put_together_as_citizens_do() -> Result<()> {
+        let texts = HashMap::from([("A", "门口路灯坏了。，谢谢！"), ("B", "公交车不来")]);
+        for (joint, text) in [
+            ("plain", "门口路灯坏了。公交车不来"),
+            ("moreover", "门口路灯坏了。另外，公交车不来"),
+            ("meanwhile", "门口路灯坏了，同时公交车不来"),
+            ("numbered", "1、门口路灯坏了。2、公交车不来"),
+        ] {
+            assert_eq!(text_of("A+B", joint, &texts)?, text);
+        }
+        assert_eq!(text_of("B", "-", &texts)?, "公交车不来");
+        assert!(text_of("A+C", "plain", &texts).is_err());
+        Ok(())
+    }
+}
