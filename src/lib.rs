@@ -20,7 +20,7 @@
 //! - `store` (same feature) keeps rulings and the audit trail in a database;
 //! - `config` and `hub` (same feature) say how it is set up and where its model comes from.
 //!
-//! `text`, `model`, `catalog`, `rulings`, `routing`, `disputes` and `evaluation` are pure: they know no runtime, no network, no database and no clock. A test
+//! `text`, `model`, `catalog`, `rulings`, `routing`, `disputes`, `repeats` and `evaluation` are pure: they know no runtime, no network, no database and no clock. A test
 //! guards that. The training crate uses them without the server; the two meet here and in the model folder, nowhere else.
 
 pub mod catalog;
