@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::{Day, Holidays};
+use crate::repeats::CallerMark;
 use crate::routing::{Objection, ReturnReason, day_in_the_city};
 use crate::rulings::RulingId;
 use crate::text::AppealFields;
@@ -19,6 +20,8 @@ pub const RETURN_WORKING_DAYS: u32 = 2;
 pub struct OrderRecord {
     /// The appeal; its id is the order's number, its text is masked.
     pub fields: AppealFields,
+    /// Who called, if the hotline says: not the token, only a mark of it.
+    pub caller: Option<CallerMark>,
     /// True once it was closed (办结).
     pub closed: bool,
 }
@@ -173,7 +176,7 @@ mod tests {
     }
 
     fn course(returns: Vec<Return>) -> Course {
-        Course::new(OrderRecord { fields: AppealFields::default(), closed: false }, returns, None)
+        Course::new(OrderRecord { fields: AppealFields::default(), caller: None, closed: false }, returns, None)
     }
 
     #[test]

@@ -89,6 +89,18 @@ impl CallerMark {
         let (mark, _) = digest.split_first_chunk::<16>()?;
         (!token.is_empty()).then_some(Self(*mark))
     }
+
+    /// In hexadecimal, to be kept.
+    pub fn hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Of what was kept; `None` if it is none.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let byte = |i: usize| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok();
+        let bytes: Vec<u8> = (0..16).map_while(byte).collect();
+        (hex.len() == 32).then_some(Self(bytes.try_into().ok()?))
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +127,9 @@ mod tests {
         assert_eq!(CallerMark::of(""), None);
         assert_eq!(CallerMark::of("a7"), CallerMark::of("a7"));
         assert_ne!(CallerMark::of("a7"), CallerMark::of("a8"));
+        let kept = CallerMark::of("a7").expect("a mark").hex();
+        assert_eq!(CallerMark::from_hex(&kept), CallerMark::of("a7"));
+        assert!(!kept.contains("a7a7") && CallerMark::from_hex("a7").is_none() && CallerMark::from_hex("").is_none());
     }
 
     #[test]

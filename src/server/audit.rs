@@ -58,7 +58,7 @@ impl AuditTrail {
 
     /// Notes an answer: what was said, on which versions. Nothing of the text; the order itself is remembered apart from the
     /// trail, masked, if it has a number.
-    pub(super) fn answered(&self, response: &proto::RouteAppealResponse, fields: Option<AppealFields>) {
+    pub(super) fn answered(&self, response: &proto::RouteAppealResponse, order: Option<OrderRecord>) {
         let Some(sender) = &self.sender else { return };
         let lead = response.lead_department.as_ref();
         let ruling = response.basis.iter().find_map(|basis| match &basis.kind {
@@ -81,7 +81,6 @@ impl AuditTrail {
             detail: detail.to_string(),
             ..NewEntry::now(Action::Answered, "paidan")
         };
-        let order = fields.filter(|fields| !fields.id.is_empty()).map(|fields| OrderRecord { fields, closed: false });
         if sender.try_send(Note::Answer(Box::new((entry, order)))).is_err() {
             self.missed.fetch_add(1, Relaxed);
         }

@@ -1,15 +1,29 @@
 //! The open orders that the server knows, and what a new appeal repeats among them.
 //!
 //! An appeal is looked up while the model is at work on it, on a blocking thread, so that it costs no caller any time. It becomes an
-//! open order itself once it was answered, if it has a number. Whoever keeps orders beyond a restart puts them in with
-//! [`Server::with_open_orders`](super::Server::with_open_orders).
+//! open order itself once it was answered, if it has a number. Where there is a database, orders of before a restart and of other
+//! servers come from it ([`OpenOrderDesk::follow`]), and closed ones go.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::proto;
 use crate::catalog::Day;
+use crate::disputes::OrderRecord;
 use crate::repeats::{CallerMark, Marks, OpenOrder, OpenOrders, Repeat};
 use crate::routing::{day_in_the_city, day_of};
+use crate::store::{Store, StoreError};
+
+/// How soon a server hears of orders that others took, and of those that were closed.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// Orders that are read at once.
+const AT_ONCE: usize = 500;
+/// How long an order that never came back is remembered, in days: longer than anybody may take to handle and to return it.
+const KEPT_DAYS: i64 = 90;
+/// How often that is looked at.
+const FORGET: Duration = Duration::from_secs(3_600);
 
 /// The open orders, shared by all calls.
 #[derive(Debug, Clone)]
@@ -84,6 +98,74 @@ impl OpenOrderDesk {
         }
         orders.insert(order);
     }
+}
+
+impl OpenOrderDesk {
+    /// Keeps in step with the orders of the database until the server drains, and lets the database forget old ones. A database that
+    /// does not answer is asked again: repeats of what is known are found all the same.
+    pub(super) async fn follow(self, store: Store, mut draining: watch::Receiver<bool>) {
+        let (mut number, mut told) = (0, false);
+        let mut every = tokio::time::interval(FOLLOW);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut forgetting = tokio::time::interval(FORGET);
+        loop {
+            let forgets = tokio::select! {
+                _ = draining.wait_for(|draining| *draining) => return,
+                _ = forgetting.tick() => true,
+                _ = every.tick() => false,
+            };
+            let outcome = if forgets { forget(&store).await } else { self.catch_up(&store, &mut number).await };
+            match outcome {
+                Err(error) if !told => {
+                    tracing::error!(%error, "the open orders cannot be read; repeats are found among those known");
+                    told = true;
+                }
+                Ok(()) => told = false,
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn catch_up(&self, store: &Store, number: &mut i64) -> Result<(), StoreError> {
+        let since = today().and_then(|day| day.checked_sub_days(chrono::Days::new(self.window_days.into())));
+        let Some(since) = since.filter(|_| self.window_days > 0) else { return Ok(()) };
+        loop {
+            let changed = store.orders_after(*number, since, AT_ONCE).await?;
+            let Some((last, _)) = changed.last() else { return Ok(()) };
+            *number = *last;
+            let desk = self.clone();
+            // Reading the places out of a text takes its time.
+            let applied = tokio::task::spawn_blocking(move || desk.apply(changed)).await;
+            if applied.is_err() {
+                tracing::error!("reading open orders panicked");
+            }
+        }
+    }
+
+    fn apply(&self, changed: Vec<(i64, OrderRecord)>) {
+        let open = |(_, record): (i64, OrderRecord)| {
+            let OrderRecord { fields, caller, closed } = record;
+            let day = if closed { None } else { day_of(&fields.received_at) };
+            (fields.id, day.map(|day| (day, Marks::of(&fields.text), caller)))
+        };
+        // Made before the lock is taken: callers wait for it.
+        let made: Vec<_> = changed.into_iter().map(open).collect();
+        let mut orders = self.orders.write().unwrap_or_else(PoisonError::into_inner);
+        for (id, order) in made {
+            match order {
+                Some((day, marks, caller)) => orders.insert(OpenOrder { id, day, marks, caller }),
+                None => orders.remove(&id),
+            }
+        }
+    }
+}
+
+async fn forget(store: &Store) -> Result<(), StoreError> {
+    let gone = store.forget_orders(chrono::Utc::now() - chrono::Duration::days(KEPT_DAYS)).await?;
+    if gone > 0 {
+        tracing::info!(gone, "orders that never came back were forgotten");
+    }
+    Ok(())
 }
 
 fn today() -> Option<Day> {

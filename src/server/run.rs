@@ -97,16 +97,18 @@ impl<R: Route> Server<R> {
         let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
         let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
         let (drain, draining) = watch::channel(false);
+        let open_orders = OpenOrderDesk::new(open_orders, config.open_order_days);
         let (audit, trail_writer) = match &rulings {
             Some(desk) => {
                 tokio::spawn(Arc::clone(desk).follow(draining.clone()));
+                tokio::spawn(open_orders.clone().follow(desk.store().clone(), draining.clone()));
                 let (trail, writer) = AuditTrail::start(desk.store().clone());
                 (trail, Some(writer))
             }
             None => (AuditTrail::default(), None),
         };
         let desk = Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit)
-            .with_open_orders(OpenOrderDesk::new(open_orders, config.open_order_days));
+            .with_open_orders(open_orders);
         let (health, routes) = routes(desk, rulings).await?;
 
         let mut stopping = draining;

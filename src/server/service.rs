@@ -17,6 +17,7 @@ use super::proto;
 use super::queue::{Answer, Job, Place, Queue};
 use super::status::ServiceError;
 use super::{Route, convert, stream};
+use crate::disputes::OrderRecord;
 use crate::repeats::OpenOrders;
 use crate::routing::{PreparedAppeal, RouteError};
 use crate::text::{Appeal, AppealFields};
@@ -64,7 +65,8 @@ impl<R: Route> Desk<R> {
     ) -> Result<proto::RouteAppealResponse, ServiceError> {
         let asked = convert::asked(request)?;
         // While somebody is still typing an appeal has no number, and is not remembered.
-        let remembered = (!asked.fields.id.is_empty()).then(|| asked.fields.clone());
+        let order = || OrderRecord { fields: asked.fields.clone(), caller: asked.caller, closed: false };
+        let remembered = (!asked.fields.id.trim().is_empty()).then(order);
         let sought = Sought {
             id: asked.fields.id.trim().to_owned(),
             text: asked.fields.text.clone(),

@@ -186,8 +186,9 @@ fn order(report: &Report, course: Option<&Course>) -> Result<(OrderRecord, Optio
         (Some(order), _) => order.clone(),
         (None, Some(appeal)) => {
             let request = proto::RouteAppealRequest { appeal: Some(appeal.clone()), ..proto::RouteAppealRequest::default() };
-            let fields = routing::asked(request)?.fields;
-            OrderRecord { fields: kept(crate::text::AppealFields { id: report.order_id.clone(), ..fields }), closed: false }
+            let asked = routing::asked(request)?;
+            let fields = kept(crate::text::AppealFields { id: report.order_id.clone(), ..asked.fields });
+            OrderRecord { fields, caller: asked.caller, closed: false }
         }
         (None, None) => return Err(StoreError::NoOrder { order_id: report.order_id.clone() }.into()),
     };

@@ -7,7 +7,9 @@ use sqlx::{Any, Row, Transaction};
 use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
 use super::{course_within, written};
+use crate::catalog::Day;
 use crate::disputes::{Course, OrderRecord};
+use crate::repeats::CallerMark;
 
 impl Store {
     /// Writes answers into the trail, and remembers the orders that they were about, in one transaction.
@@ -42,10 +44,12 @@ impl Store {
         Ok(course)
     }
 
-    /// Orders that are open, changed after a number, by that number; at most `most`. For somebody who looks for repeats.
-    pub async fn orders_after(&self, number: i64, most: usize) -> Result<Vec<(i64, OrderRecord)>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM orders WHERE change > $1 ORDER BY change LIMIT $2")
+    /// Orders received on a day or later that changed after a number, by that number, closed ones too; at most `most`. For somebody
+    /// who looks for repeats.
+    pub async fn orders_after(&self, number: i64, since: Day, most: usize) -> Result<Vec<(i64, OrderRecord)>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM orders WHERE change > $1 AND received_on >= $2 ORDER BY change LIMIT $3")
             .bind(number)
+            .bind(since.to_string())
             .bind(most as i64)
             .fetch_all(&self.pool)
             .await?;
@@ -86,9 +90,9 @@ pub(in crate::store) async fn upsert(
         let appeal = serde_json::to_string(fields)
             .map_err(|error| StoreError::Damaged { id: fields.id.clone(), reason: error.to_string() })?;
         sqlx::query(
-            "INSERT INTO orders (order_id, change, received_on, appeal, closed, update_time) VALUES ($1, $2, $3, $4, $5, $6) \
+            "INSERT INTO orders (order_id, change, received_on, appeal, closed, update_time, caller) VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (order_id) DO UPDATE SET change = excluded.change, received_on = excluded.received_on, \
-             appeal = excluded.appeal, update_time = excluded.update_time, \
+             appeal = excluded.appeal, caller = excluded.caller, update_time = excluded.update_time, \
              closed = CASE WHEN orders.closed = 1 THEN 1 ELSE excluded.closed END",
         )
         .bind(&fields.id)
@@ -97,6 +101,7 @@ pub(in crate::store) async fn upsert(
         .bind(&appeal)
         .bind(i64::from(order.closed))
         .bind(&now)
+        .bind(order.caller.map(CallerMark::hex).unwrap_or_default())
         .execute(&mut **transaction)
         .await?;
     }
@@ -117,5 +122,6 @@ pub(super) fn order(row: &AnyRow) -> Result<OrderRecord, StoreError> {
     let (id, appeal): (String, String) = (row.try_get("order_id")?, row.try_get("appeal")?);
     let fields = serde_json::from_str(&appeal);
     let fields = fields.map_err(|_| StoreError::Damaged { id, reason: "its appeal cannot be read".to_owned() })?;
-    Ok(OrderRecord { fields, closed: row.try_get::<i64, _>("closed")? == 1 })
+    let caller = CallerMark::from_hex(&row.try_get::<String, _>("caller")?);
+    Ok(OrderRecord { fields, caller, closed: row.try_get::<i64, _>("closed")? == 1 })
 }

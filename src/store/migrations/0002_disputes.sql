@@ -5,6 +5,7 @@ CREATE TABLE orders (
     change BIGINT NOT NULL,
     received_on TEXT NOT NULL,
     appeal TEXT NOT NULL,
+    caller TEXT NOT NULL,
     closed BIGINT NOT NULL,
     update_time TEXT NOT NULL
 );
