@@ -36,6 +36,16 @@ pub enum CatalogError {
         /// At least one.
         faults: Vec<Fault>,
     },
+    /// Its duties cannot be compared with appeals.
+    #[error("catalogue {city} {version}: duties: {reason}")]
+    Duties {
+        /// Whose catalogue.
+        city: String,
+        /// Which.
+        version: String,
+        /// Why.
+        reason: String,
+    },
     /// The model knows a department that the catalogue does not.
     #[error("catalogue {city} {version}: the model's department {id:?} is not in it{hint}")]
     Lacks {

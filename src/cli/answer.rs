@@ -79,6 +79,10 @@ fn ground(ground: &Ground) -> Value {
         Ground::Duty { department, text, basis } => json!({
             "kind": "duty", "department": named(department), "duty": text, "documents": documents(basis),
         }),
+        Ground::LikeDuty { department, text, basis, similarity, precision } => json!({
+            "kind": "like_duty", "department": named(department), "duty": text, "documents": documents(basis),
+            "similarity": similarity, "precision": precision,
+        }),
         Ground::Returned { department, unit, reason, day } => json!({
             "kind": "returned", "department": named(department), "unit": unit, "reason": reason, "day": day.to_string(),
         }),

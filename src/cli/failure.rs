@@ -115,7 +115,9 @@ impl From<CatalogError> for Failure {
                 Self::new(code::NO_INPUT, error)
             }
             CatalogError::Unreadable { .. } => Self::new(code::IO, error),
-            CatalogError::Faulty { .. } | CatalogError::Lacks { .. } => Self::new(code::DATA, error),
+            CatalogError::Faulty { .. } | CatalogError::Lacks { .. } | CatalogError::Duties { .. } => {
+                Self::new(code::DATA, error)
+            }
         }
     }
 }

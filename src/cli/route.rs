@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read, Write};
 use std::time::{Duration, Instant};
 
-use paidan::routing::{Decision, ReviewReason, Risk, RiskFactor};
+use paidan::routing::{Decision, ReviewReason, Risk, RiskFactor, new_department};
 use paidan::text::{Appeal, AppealFields, Reading};
 
 use super::answer;
@@ -175,7 +175,7 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
 fn reason_in_words(reason: ReviewReason, decision: &Decision) -> String {
     match reason {
         ReviewReason::LowConfidence => "把握不足".to_owned(),
-        ReviewReason::CloseSecond => match decision.departments.get(1) {
+        ReviewReason::CloseSecond => match decision.runner_up() {
             Some(second) => format!("与第二名“{}”相近", second.department.name),
             None => "前两名相近".to_owned(),
         },
@@ -187,5 +187,6 @@ fn reason_in_words(reason: ReviewReason, decision: &Decision) -> String {
         ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
         ReviewReason::Returned => "已被退单".to_owned(),
         ReviewReason::SeveralMatters => "含多项诉求，建议拆分".to_owned(),
+        ReviewReason::NewDepartment => decision.newcomer().map(new_department).unwrap_or_default(),
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Likeness, Redispatches};
+use super::{DutyBound, Likeness, Redispatches};
 
 /// `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Calibration {
     /// Who took over from whom; a folder from before orders could be returned says nothing of it.
     #[serde(default, skip_serializing_if = "Redispatches::is_empty")]
     pub redispatches: Redispatches,
+    /// When a department that the model has never seen is named by its duties; a folder that says nothing of it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duties: Option<DutyBound>,
 }
 
 /// The numbers for one kind of input.
@@ -97,6 +100,7 @@ impl Default for Calibration {
             review,
             precedents: Likeness::default(),
             redispatches: Redispatches::default(),
+            duties: None,
         }
     }
 }
@@ -128,7 +132,7 @@ impl Calibration {
             None if !(-1.0..=1.0).contains(&review.familiarity) => {
                 Err(format!("review.familiarity must be between -1 and 1, not {}", review.familiarity))
             }
-            None => self.precedents.check(),
+            None => self.precedents.check().and_then(|()| self.duties.as_ref().map_or(Ok(()), DutyBound::check)),
         }
     }
 }

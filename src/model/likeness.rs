@@ -28,6 +28,28 @@ pub struct StandingBound {
     pub precision: f32,
 }
 
+/// When a department that the model has never seen is named by its duties. A folder without it names none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DutyBound {
+    /// Least similarity of the appeal to the likest of its duties.
+    pub similarity: f32,
+    /// By how much that must be above the similarity to the likest duty of any other department.
+    pub margin: f32,
+    /// How often the department was the right one on held-out orders, within these bounds.
+    pub precision: f32,
+}
+
+impl DutyBound {
+    /// Refuses what is no similarity or no share.
+    pub fn check(&self) -> Result<(), String> {
+        match [self.similarity, self.margin, self.precision].into_iter().find(|number| !(0.0..=1.0).contains(number)) {
+            Some(number) => Err(format!("duties holds {number}, which does not lie in [0, 1]")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Default for Likeness {
     fn default() -> Self {
         Self { worded: None, unworded: None, precedent_similarity: 0.8 }

@@ -30,7 +30,7 @@ pub use dispute::{DisputeModel, Weighing, Weighings, Weight, Witness};
 pub use encoder::{Cores, Encoder, HeadRows, Precision, PrecisionError, PrecisionSetting, Sequence, Setting};
 pub use heads::{Classifier, HeadOutput};
 pub use layers::StepDropout;
-pub use likeness::{Likeness, StandingBound};
+pub use likeness::{DutyBound, Likeness, StandingBound};
 pub use manifest::{DataRecord, FileRecord, Int8Gate, Manifest, sha256_hex};
 pub use takeover::{Redispatches, Takeover};
 pub use weights::{CENTRES, WeightsError};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::dispute::{self, Asked, Weighed, Witnesses};
 use super::evidence;
-use super::jurisdiction::{Jurisdiction, OfTheDay};
+use super::jurisdiction::{Jurisdiction, OfTheDay, Said};
 use super::reason;
 use super::returned;
 use super::review;
@@ -82,7 +82,13 @@ impl Router {
         let ruled = rulings.apply(&mut decision, appeal.circumstances.as_ref(), like);
         returned::note(&mut decision, &appeal.objections);
         match &jurisdiction {
-            Some(jurisdiction) => jurisdiction.complete(&mut decision, model, ruled, &appeal.objections),
+            Some(jurisdiction) => {
+                // Where a standing ruling applies who leads is settled, and no other candidate is sought.
+                let newcomers = self.newcomers.as_ref().filter(|_| ruled.standing.is_none());
+                let newcomer =
+                    newcomers.and_then(|newcomers| newcomers.name(&mut decision, jurisdiction, &before, &appeal.objections));
+                jurisdiction.complete(&mut decision, Said { model, ruled, newcomer }, &appeal.objections);
+            }
             None => reason::without_catalogue(&mut decision, model, ruled),
         }
         Ok(decision)

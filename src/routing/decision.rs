@@ -39,6 +39,8 @@ pub enum ReviewReason {
     Returned,
     /// It holds several matters of different departments.
     SeveralMatters,
+    /// A department that the model has never seen was found by its duties.
+    NewDepartment,
 }
 
 /// A part of the appeal that moved the answer.
@@ -56,7 +58,8 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// Every department, most likely first: the model's, or, with a catalogue, those that answer for them on the day of the appeal.
-    /// Where a standing ruling applies its lead comes first whatever its probability, which is still the model's.
+    /// Where a standing ruling applies its lead comes first whatever its probability, which is still the model's. A department that
+    /// the model has never seen stands second, with no probability, where the likeness of its duties speaks for it.
     pub departments: Vec<RankedDepartment>,
     /// The same in the model's own order where a standing ruling applies; empty where none does.
     pub model_opinion: Vec<RankedDepartment>,
@@ -98,6 +101,19 @@ impl Decision {
     /// The department to dispatch to: the most likely one, or the one that a standing ruling says. A model has at least two, so there always is one.
     pub fn lead(&self) -> &RankedDepartment {
         &self.departments[0]
+    }
+
+    /// The second in the model's eyes: not a department that it has never seen.
+    pub fn runner_up(&self) -> Option<&RankedDepartment> {
+        self.departments[1..].iter().find(|one| self.newcomer().is_none_or(|newcomer| newcomer.id != one.department.id))
+    }
+
+    /// The department that the model has never seen and that was found by the likeness of its duties, if one was.
+    pub fn newcomer(&self) -> Option<&Department> {
+        self.basis.iter().find_map(|ground| match ground {
+            Ground::LikeDuty { department, .. } => Some(department.as_ref()),
+            _ => None,
+        })
     }
 
     /// True if a person should look before it goes out.

@@ -56,6 +56,19 @@ pub enum Ground {
         /// What it rests on.
         basis: Vec<Basis>,
     },
+    /// A department that the model has never seen has a duty that is like the appeal. It stands second: it never leads by this.
+    LikeDuty {
+        /// Whose.
+        department: Arc<Department>,
+        /// The duty, in one line.
+        text: String,
+        /// What it rests on.
+        basis: Vec<Basis>,
+        /// Cosine of the appeal to the duty.
+        similarity: f32,
+        /// How often a department that was found so was the right one on held-out orders.
+        precision: f32,
+    },
     /// A ruling that is like the appeal. It moves nothing.
     Precedent {
         /// Which.
@@ -133,6 +146,11 @@ impl std::fmt::Display for Ground {
             }
             Self::Duty { department, text, basis } => {
                 write!(f, "职责“{}：{text}”", department.name)?;
+                cited(f, basis)
+            }
+            Self::LikeDuty { department, text, basis, similarity, precision } => {
+                write!(f, "新设单位“{}”：职责“{text}”与诉求相似度{similarity:.2}", department.name)?;
+                write!(f, "，模型未学习过该单位，留出工单实测准确率{:.0}%", precision * 100.0)?;
                 cited(f, basis)
             }
             Self::Returned { department, unit, reason, day } => {

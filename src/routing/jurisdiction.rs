@@ -66,6 +66,16 @@ pub(super) struct OfTheDay {
     pub row: usize,
 }
 
+/// What speaks for an answer, before the catalogue is asked.
+pub(super) struct Said {
+    /// What the model itself put first.
+    pub model: Ground,
+    /// What the rulings say.
+    pub ruled: Ruled,
+    /// A department that the model has never seen, by its duties.
+    pub newcomer: Option<Ground>,
+}
+
 /// The catalogue, asked about one appeal.
 pub(super) struct Jurisdiction<'a> {
     pub catalog: &'a DepartmentCatalog,
@@ -108,20 +118,19 @@ impl<'a> Jurisdiction<'a> {
         heirs.into_iter().map(|heir| named(heir, department)).collect()
     }
 
-    /// Fills in unit, supporting departments, basis and reason. `model` is what the model itself put first, `ruled` what the
-    /// rulings say: who supports by a standing ruling does so whatever the matter says.
-    pub fn complete(&self, decision: &mut Decision, model: Ground, mut ruled: Ruled, objections: &[Objection]) {
+    /// Fills in unit, supporting departments, basis and reason. Who supports by a standing ruling does so whatever the matter says.
+    pub fn complete(&self, decision: &mut Decision, mut said: Said, objections: &[Objection]) {
         let lead = Arc::clone(&decision.lead().department);
         let Circumstances { day, district, words } = self.circumstances;
         let known = self.catalog.district(district);
         let unit = self.catalog.unit(&lead.id, known, words, *day);
         decision.unit = self.not_objecting(unit, objections).cloned().map(Arc::new);
-        decision.supporting_departments = match ruled.standing {
-            Some(_) => std::mem::take(&mut ruled.supporting),
+        decision.supporting_departments = match said.ruled.standing {
+            Some(_) => std::mem::take(&mut said.ruled.supporting),
             None => self.supporting(&lead),
         };
         decision.catalog_version = Some(self.catalog.version.clone());
-        decision.basis = self.grounds(&lead, model, ruled);
+        decision.basis = self.grounds(&lead, said);
         decision.reason = reason::line(decision, self.place(district, known.is_some(), decision.unit.as_deref()));
     }
 
@@ -147,7 +156,7 @@ impl<'a> Jurisdiction<'a> {
         city.filter(|city| objection.reason == ReturnReason::WrongLevel && out(city).is_none())
     }
 
-    fn grounds(&self, lead: &Arc<Department>, model: Ground, ruled: Ruled) -> Vec<Ground> {
+    fn grounds(&self, lead: &Arc<Department>, Said { model, ruled, newcomer }: Said) -> Vec<Ground> {
         let day = self.circumstances.day;
         let mut grounds: Vec<Ground> = ruled.standing.into_iter().chain(ruled.returned).collect();
         if let Ground::Model { department: former, .. } = &model {
@@ -192,6 +201,7 @@ impl<'a> Jurisdiction<'a> {
             matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. } | Ground::StandingRuling { .. })
         };
         let supported = grounds.iter().any(supports);
+        grounds.extend(newcomer);
         grounds.extend(ruled.precedents);
         grounds.push(match model {
             Ground::Model { version, department, probability, .. } => {

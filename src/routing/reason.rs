@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Decision;
 use super::ground::{Ground, names};
 use super::ruled::Ruled;
+use crate::model::Department;
 
 /// What there is to say of the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
                 parts.push(format!("属“{}”职责{document}", department.name));
             }
             Ground::Duty { .. } => {}
+            Ground::LikeDuty { department, .. } => parts.push(new_department(department)),
             Ground::Returned { department, unit, reason, .. } => {
                 parts.push(format!("“{}”已退单（{}）", unit.as_deref().unwrap_or(&department.name), reason.name()));
             }
@@ -102,6 +104,11 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     parts.join("；")
 }
 
+/// That a department was found by its duties alone.
+pub fn new_department(department: &Department) -> String {
+    format!("“{}”为模型训练后新设，按职责相似度列入，请核对", department.name)
+}
+
 /// What a router without a catalogue says.
 pub(super) fn without_catalogue(decision: &mut Decision, mut model: Ground, ruled: Ruled) {
     if let Ground::Model { alone, .. } = &mut model {
@@ -113,6 +120,6 @@ pub(super) fn without_catalogue(decision: &mut Decision, mut model: Ground, rule
 }
 
 /// The model's own ground, before anything else is known.
-pub(super) fn model_ground(version: &str, department: &Arc<crate::model::Department>, probability: f32) -> Ground {
+pub(super) fn model_ground(version: &str, department: &Arc<Department>, probability: f32) -> Ground {
     Ground::Model { version: version.to_owned(), department: Arc::clone(department), probability, alone: true }
 }

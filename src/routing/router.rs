@@ -10,6 +10,7 @@ use super::dispute::Weigher;
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, day_of};
 use super::matters::{self, PreparedPart};
+use super::newcomers::Newcomers;
 use super::returned::Objection;
 use super::review;
 use super::ruled;
@@ -74,6 +75,8 @@ pub struct Router {
     pub(super) takeover: Option<Takeover>,
     /// Who does what, if somebody said.
     pub(super) catalog: Option<Arc<DepartmentCatalog>>,
+    /// Finds departments of the catalogue that the model has never seen; `None` if there are none, or if nobody measured how.
+    pub(super) newcomers: Option<Newcomers>,
     /// What was ruled. A batch reads one book from its first appeal to its last.
     rulings: RwLock<Arc<RulingBook>>,
 }
@@ -117,12 +120,14 @@ impl Router {
         let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
         let calibration = artifacts.calibration;
         let takeover = Takeover::of(&calibration.redispatches, &info.departments);
-        Ok(Self { info, tokenizer, encoder, calibration, centres, weigher, takeover, catalog: None, rulings })
+        Ok(Self { info, tokenizer, encoder, calibration, centres, weigher, takeover, catalog: None, newcomers: None, rulings })
     }
 
-    /// The same router, answering with a catalogue. Each department of the model must be in it.
+    /// The same router, answering with a catalogue. Each department of the model must be in it. If it holds departments that the
+    /// model has never seen, all duties are embedded here, once: about 2 ms each.
     pub fn with_catalog(mut self, catalog: Arc<DepartmentCatalog>) -> Result<Self, CatalogError> {
         catalog.must_have(self.info.departments.iter().map(|department| department.id.as_str()))?;
+        self.newcomers = self.newcomers_of(&catalog)?;
         self.catalog = Some(catalog);
         Ok(self)
     }

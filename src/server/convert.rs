@@ -12,6 +12,7 @@ use crate::model::{Department, ModelInfo, Witness};
 use crate::repeats::CallerMark;
 use crate::routing::{
     Decision, Ground, RankedDepartment, ReturnReason, ReviewReason, Risk, RiskFactor, RouteError, documents as cited,
+    new_department,
 };
 use crate::rulings::{Ruling, Scope};
 use crate::text::{AppealError, AppealFields, Reading};
@@ -155,6 +156,7 @@ fn review_reason(reason: ReviewReason) -> proto::ReviewReason {
         ReviewReason::RulingDiffers => proto::ReviewReason::RulingDiffers,
         ReviewReason::Returned => proto::ReviewReason::Returned,
         ReviewReason::SeveralMatters => proto::ReviewReason::SeveralMatters,
+        ReviewReason::NewDepartment => proto::ReviewReason::NewDepartment,
     }
 }
 
@@ -163,7 +165,7 @@ fn review_note(decision: &Decision) -> String {
     let words: Vec<String> = decision
         .review_reasons
         .iter()
-        .map(|reason| match (reason, decision.departments.get(1)) {
+        .map(|reason| match (reason, decision.runner_up()) {
             (ReviewReason::LowConfidence, _) => "把握不足".to_owned(),
             (ReviewReason::CloseSecond, Some(second)) => format!("与第二名“{}”相近", second.department.name),
             (ReviewReason::CloseSecond, None) => "前两名相近".to_owned(),
@@ -174,6 +176,7 @@ fn review_note(decision: &Decision) -> String {
             (ReviewReason::RulingDiffers, _) => "类案认定与模型不一致".to_owned(),
             (ReviewReason::Returned, _) => "已被退单".to_owned(),
             (ReviewReason::SeveralMatters, _) => format!("含多项诉求，建议拆分派往{}", part_leads(&decision.parts)),
+            (ReviewReason::NewDepartment, _) => decision.newcomer().map(new_department).unwrap_or_default(),
         })
         .collect();
     if words.is_empty() { String::new() } else { format!("请人工复核：{}", words.join("；")) }
@@ -254,6 +257,13 @@ fn basis(ground: &Ground) -> proto::Basis {
             department: Some(department(whose)),
             duty: text.clone(),
             documents: documents(basis),
+        }),
+        Ground::LikeDuty { department: whose, text, basis, similarity, precision } => Kind::LikeDuty(proto::LikenessBasis {
+            department: Some(department(whose)),
+            duty: text.clone(),
+            documents: documents(basis),
+            similarity: *similarity,
+            measured_precision: *precision,
         }),
         Ground::Returned { department: whose, unit, reason, day } => Kind::Returned(proto::ReturnBasis {
             department: Some(department(whose)),
