@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use paidan::catalog::{DepartmentCatalog, file};
-use paidan::model::{Calibration, Likeness, StandingBound};
+use paidan::model::{Calibration, DutyBound, Likeness, StandingBound};
 use paidan::routing::Router;
 use paidan::rulings::{RulingBook, RulingDraft};
 use paidan::server::proto::basis::Kind;
-use paidan::server::proto::{RouteAppealRequest, RouteAppealResponse, RouteAppealsRequest};
+use paidan::server::proto::{ReviewReason, RouteAppealRequest, RouteAppealResponse, RouteAppealsRequest};
 use prost_types::Timestamp;
 use rulings::{embedded, standing};
 use service_support::{Running, config, text};
@@ -73,8 +73,12 @@ fn units() -> String {
 }
 
 fn catalogue() -> Arc<DepartmentCatalog> {
+    catalogue_of(DEPARTMENTS_TOML)
+}
+
+fn catalogue_of(departments: &str) -> Arc<DepartmentCatalog> {
     let folder = tempfile::tempdir().expect("a place for a catalogue");
-    for (name, text) in file::ALL.into_iter().zip([HEAD, DEPARTMENTS_TOML, &units(), &matters()]) {
+    for (name, text) in file::ALL.into_iter().zip([HEAD, departments, &units(), &matters()]) {
         std::fs::write(folder.path().join(name), text).expect("a file of the test");
     }
     Arc::new(DepartmentCatalog::open(folder.path()).unwrap_or_else(|error| panic!("{error}")))
@@ -308,4 +312,34 @@ async fn a_ruling_names_who_its_departments_are_on_the_day_of_the_appeal() {
             answer.departments.len()
         );
     }
+}
+
+#[tokio::test]
+async fn a_founded_department_whose_duty_is_like_the_appeal_is_a_marked_candidate_from_its_first_day_on() {
+    let folder = tiny_model();
+    let duties = Some(DutyBound { similarity: 0.995, margin: 0.0, precision: 0.61 });
+    let bytes = serde_json::to_vec(&Calibration { duties, ..Calibration::default() }).expect("json");
+    std::fs::write(folder.path().join(paidan::model::file::CALIBRATION), bytes).expect("a file of the test");
+    let words = APPEALS[2];
+    let catalogue = catalogue_of(&DEPARTMENTS_TOML.replace("text = \"数据\"", &format!("text = \"{words}\"")));
+    let router = Router::open(folder.path()).expect("a model").with_catalog(catalogue).expect("all are in it");
+    let server = Running::start(&Arc::new(router), config()).await;
+    let mut client = server.client().await;
+    let before = client.route_appeal(request(words, EVE, "东区")).await.expect("an answer").into_inner();
+    let after = client.route_appeal(request(words, DAY, "东区")).await.expect("an answer").into_inner();
+    assert!(!shares(&before).contains_key("数据"));
+    let second = after.departments[1].clone();
+    assert_eq!((second.department.expect("a department").id.as_str(), second.probability), ("数据", 0.0));
+    assert_eq!(after.lead_department.as_ref(), after.departments.first());
+    assert!(after.needs_review && after.review_reasons.contains(&ReviewReason::NewDepartment.into()));
+    for line in [&after.review_note, &after.reason] {
+        assert!(line.contains("“数据局”为模型训练后新设，按职责相似度列入，请核对"), "{line}");
+    }
+    let like = after.basis.iter().find_map(|one| match &one.kind {
+        Some(Kind::LikeDuty(like)) => Some(like),
+        _ => None,
+    });
+    let like = like.expect("it is told why");
+    assert_eq!((like.duty.as_str(), like.measured_precision, like.documents.len()), (words, 0.61, 1));
+    assert!(like.similarity > 0.999, "{like:?}");
 }

@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod dataset;
 mod dispute;
+pub mod duties;
 pub mod examples;
 pub mod export;
 mod gate;

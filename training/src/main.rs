@@ -11,6 +11,7 @@ use paidan_training::average::average;
 use paidan_training::checkpoint::Progress;
 use paidan_training::config::TrainConfig;
 use paidan_training::dataset::{Labels, Orders};
+use paidan_training::duties;
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
 use paidan_training::likeness::measure;
@@ -45,6 +46,8 @@ enum Command {
     Likeness(LikenessArgs),
     /// Measures where orders that came back should have gone next, and counts who takes over from whom.
     Returns(LikenessArgs),
+    /// Measures how like its duties an appeal must be before a department that the model has never seen is named.
+    Duties(DutiesArgs),
     /// Tells which disputes come back, and what standing rulings on the ten most frequent would have done to later orders.
     Recurrences(RecurrencesArgs),
     /// Measures how well appeals of several matters are told apart, on labels made by hand.
@@ -137,6 +140,31 @@ struct LikenessArgs {
 
 #[derive(Args)]
 #[command(
+    after_help = "Example:\n  paidan-train duties --model models/ourcity --catalog catalog/ourcity --validation validation.jsonl"
+)]
+struct DutiesArgs {
+    /// The model folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The catalogue with the departments' duties.
+    #[arg(long, value_name = "DIR")]
+    catalog: PathBuf,
+    /// Later orders, with their day: bounds are fitted on all months but the last, and judged on the last.
+    #[arg(long, value_name = "FILE")]
+    validation: PathBuf,
+    /// A model that was trained without the orders of some departments, on which they are tried as new; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    untaught: Vec<PathBuf>,
+    /// Also write the table here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what was found into the model folder.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Args)]
+#[command(
     after_help = "Example:\n  paidan-train recurrences --model models/ourcity --orders train.jsonl --validation validation.jsonl"
 )]
 struct RecurrencesArgs {
@@ -199,6 +227,12 @@ fn likeness(args: &LikenessArgs) -> Result<()> {
     write_json(args.json.as_deref(), &report)
 }
 
+fn newcomers(args: &DutiesArgs) -> Result<()> {
+    let report = duties::measure(&args.model, &args.catalog, &args.validation, &args.untaught, args.write)?;
+    say(&report.text());
+    write_json(args.json.as_deref(), &report)
+}
+
 fn recurrences(args: &RecurrencesArgs) -> Result<()> {
     let report = backtest(&args.model, &args.orders, &args.validation)?;
     say(&report.text());
@@ -230,6 +264,7 @@ fn main() -> ExitCode {
         Command::Matters(args) => several_matters(&args),
         Command::Repeats(args) => repeated_orders(&args),
         Command::Returns(args) => returns(&args),
+        Command::Duties(args) => newcomers(&args),
         Command::Recurrences(args) => recurrences(&args),
         Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
     };
