@@ -9,7 +9,8 @@ mod support;
 use database::databases;
 use disputes::{Place, appeal, lead, place, reason, returned, time};
 use paidan::server::proto::{
-    CaseCause, CloseOrderRequest, GetCaseFileRequest, RecordDispatchRequest, ReportReturnRequest, ReturnReason,
+    CaseCause, CloseOrderRequest, GetCaseFileRequest, ListRecurrencesRequest, RecordDispatchRequest, ReportReturnRequest,
+    ReturnReason,
 };
 use paidan::store::StoreError;
 use support::{APPEALS, DEPARTMENTS};
@@ -249,5 +250,30 @@ async fn an_order_that_nothing_happens_to_is_forgotten_and_one_that_came_back_is
         assert_eq!(place.store.forget_orders(later).await.expect("a database"), 1, "{}", database.name);
         assert_eq!(place.store.course("quiet").await.expect("a database"), None);
         assert!(place.store.course("returned").await.expect("a database").is_some());
+    }
+}
+
+#[tokio::test]
+async fn open_cases_that_are_alike_are_told_as_disputes_that_come_back() {
+    for database in databases().await {
+        let place = place(&database.url).await;
+        for order in ["1", "2", "3"] {
+            place.route(order, APPEALS[0]).await;
+            for unit in [DEPARTMENTS[0], DEPARTMENTS[1]] {
+                place.report(returned(order, unit, "2026-03-03T02:00:00Z")).await.expect("an answer");
+            }
+        }
+        let request = ListRecurrencesRequest { min_similarity: Some(0.99), ..ListRecurrencesRequest::default() };
+        let mut client = place.rulings().await;
+        let list = client.list_recurrences(request.clone()).await.expect("a list").into_inner();
+        let [group] = &list.recurrences[..] else { panic!("{}: {list:?}", database.name) };
+        assert_eq!((group.dispute_count, group.orders.len()), (3, 3));
+        let mut contesting: Vec<&str> = group.contesting_parties.iter().map(|party| party.department.as_str()).collect();
+        contesting.sort_unstable();
+        let mut units = [DEPARTMENTS[0], DEPARTMENTS[1]];
+        units.sort_unstable();
+        assert_eq!(contesting, units);
+        assert_eq!(group.draft_ruling.as_ref().expect("a draft").lead_department, "", "nobody leads yet");
+        assert_eq!(client.list_recurrences(request).await.expect("a list").into_inner(), list, "asked again");
     }
 }
