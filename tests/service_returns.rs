@@ -277,3 +277,17 @@ async fn open_cases_that_are_alike_are_told_as_disputes_that_come_back() {
         assert_eq!(client.list_recurrences(request).await.expect("a list").into_inner(), list, "asked again");
     }
 }
+
+#[tokio::test]
+async fn what_citizens_and_units_write_is_text_on_the_page_and_nothing_else() {
+    let database = databases().await.remove(0);
+    let place = place(&database.url).await;
+    place.route("1", &format!("{}<img src=x onerror=alert(1)>", APPEALS[0])).await;
+    let note = "<script>alert('退单')</script>\n见附件，电话13812345678";
+    let report = ReportReturnRequest { note: note.to_owned(), ..returned("1", DEPARTMENTS[0], "2026-03-03T02:00:00Z") };
+    place.report(report).await.expect("an answer");
+    let page = place.case_file("1").await.expect("a case file").page_html;
+    assert!(!page.contains("<script") && !page.contains("<img"), "escaped");
+    assert!(page.contains("onerror") && page.contains("见附件，电话[手机号]"), "told all the same, masked");
+    assert!(!page.contains("http://") && !page.contains("https://"), "nothing is loaded from anywhere");
+}
