@@ -83,6 +83,7 @@ async fn a_request_id_stands_for_one_report_however_often_it_comes() {
         place.report(ReportReturnRequest { note: "另写".to_owned(), ..report.clone() })
     );
     let (once, again) = (once.expect("an answer"), again.expect("an answer"));
+    assert!(once.named_departments.is_empty());
     assert_eq!((once.return_id, once.return_count), (again.return_id, again.return_count), "two at once are one");
     let other = ReportReturnRequest { unit: DEPARTMENTS[1].to_owned(), ..report };
     let refused = place.report(other).await.expect_err("another report under the same id");
@@ -285,7 +286,15 @@ async fn what_citizens_and_units_write_is_text_on_the_page_and_nothing_else() {
     place.route("1", &format!("{}<img src=x onerror=alert(1)>", APPEALS[0])).await;
     let note = "<script>alert('退单')</script>\n见附件，电话13812345678";
     let report = ReportReturnRequest { note: note.to_owned(), ..returned("1", DEPARTMENTS[0], "2026-03-03T02:00:00Z") };
-    place.report(report).await.expect("an answer");
+    place.report(report.clone()).await.expect("an answer");
+    let names = format!("应由{}局处理，不属{}职责", DEPARTMENTS[2], DEPARTMENTS[1]);
+    let second = ReportReturnRequest { unit: DEPARTMENTS[1].to_owned(), note: names, ..report };
+    let named = place.report(second).await.expect("an answer").named_departments;
+    assert_eq!(
+        named.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
+        [DEPARTMENTS[2]],
+        "whom the unit takes to be responsible"
+    );
     let page = place.case_file("1").await.expect("a case file").page_html;
     assert!(!page.contains("<script") && !page.contains("<img"), "escaped");
     assert!(page.contains("onerror") && page.contains("见附件，电话[手机号]"), "told all the same, masked");
