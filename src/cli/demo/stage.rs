@@ -111,7 +111,7 @@ impl Stage {
                 "{:>3}  {}  {}  {}",
                 entry.number,
                 &entry.time[..19.min(entry.time.len())],
-                padded(&entry.action, 18),
+                padded(entry.action_in_chinese(), 10),
                 entry.actor
             );
             self.say(&self.paint.soft(&line))?;
