@@ -9,7 +9,8 @@ mod support;
 use database::databases;
 use disputes::{Place, appeal, lead, place, reason, returned, time};
 use paidan::server::proto::{
-    CaseCause, CloseOrderRequest, GetCaseFileRequest, RecordDispatchRequest, ReportReturnRequest, ReturnReason,
+    CaseCause, CloseOrderRequest, GetCaseFileRequest, ListRecurrencesRequest, RecordDispatchRequest, ReportReturnRequest,
+    ReturnReason,
 };
 use paidan::store::StoreError;
 use support::{APPEALS, DEPARTMENTS};
@@ -82,6 +83,7 @@ async fn a_request_id_stands_for_one_report_however_often_it_comes() {
         place.report(ReportReturnRequest { note: "另写".to_owned(), ..report.clone() })
     );
     let (once, again) = (once.expect("an answer"), again.expect("an answer"));
+    assert!(once.named_departments.is_empty());
     assert_eq!((once.return_id, once.return_count), (again.return_id, again.return_count), "two at once are one");
     let other = ReportReturnRequest { unit: DEPARTMENTS[1].to_owned(), ..report };
     let refused = place.report(other).await.expect_err("another report under the same id");
@@ -250,4 +252,51 @@ async fn an_order_that_nothing_happens_to_is_forgotten_and_one_that_came_back_is
         assert_eq!(place.store.course("quiet").await.expect("a database"), None);
         assert!(place.store.course("returned").await.expect("a database").is_some());
     }
+}
+
+#[tokio::test]
+async fn open_cases_that_are_alike_are_told_as_disputes_that_come_back() {
+    for database in databases().await {
+        let place = place(&database.url).await;
+        for order in ["1", "2", "3"] {
+            place.route(order, APPEALS[0]).await;
+            for unit in [DEPARTMENTS[0], DEPARTMENTS[1]] {
+                place.report(returned(order, unit, "2026-03-03T02:00:00Z")).await.expect("an answer");
+            }
+        }
+        let request = ListRecurrencesRequest { min_similarity: Some(0.99), ..ListRecurrencesRequest::default() };
+        let mut client = place.rulings().await;
+        let list = client.list_recurrences(request.clone()).await.expect("a list").into_inner();
+        let [group] = &list.recurrences[..] else { panic!("{}: {list:?}", database.name) };
+        assert_eq!((group.dispute_count, group.orders.len()), (3, 3));
+        let mut contesting: Vec<&str> = group.contesting_parties.iter().map(|party| party.department.as_str()).collect();
+        contesting.sort_unstable();
+        let mut units = [DEPARTMENTS[0], DEPARTMENTS[1]];
+        units.sort_unstable();
+        assert_eq!(contesting, units);
+        assert_eq!(group.draft_ruling.as_ref().expect("a draft").lead_department, "", "nobody leads yet");
+        assert_eq!(client.list_recurrences(request).await.expect("a list").into_inner(), list, "asked again");
+    }
+}
+
+#[tokio::test]
+async fn what_citizens_and_units_write_is_text_on_the_page_and_nothing_else() {
+    let database = databases().await.remove(0);
+    let place = place(&database.url).await;
+    place.route("1", &format!("{}<img src=x onerror=alert(1)>", APPEALS[0])).await;
+    let note = "<script>alert('退单')</script>\n见附件，电话13812345678";
+    let report = ReportReturnRequest { note: note.to_owned(), ..returned("1", DEPARTMENTS[0], "2026-03-03T02:00:00Z") };
+    place.report(report.clone()).await.expect("an answer");
+    let names = format!("应由{}局处理，不属{}职责", DEPARTMENTS[2], DEPARTMENTS[1]);
+    let second = ReportReturnRequest { unit: DEPARTMENTS[1].to_owned(), note: names, ..report };
+    let named = place.report(second).await.expect("an answer").named_departments;
+    assert_eq!(
+        named.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
+        [DEPARTMENTS[2]],
+        "whom the unit takes to be responsible"
+    );
+    let page = place.case_file("1").await.expect("a case file").page_html;
+    assert!(!page.contains("<script") && !page.contains("<img"), "escaped");
+    assert!(page.contains("onerror") && page.contains("见附件，电话[手机号]"), "told all the same, masked");
+    assert!(!page.contains("http://") && !page.contains("https://"), "nothing is loaded from anywhere");
 }

@@ -104,16 +104,7 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
 
 /// One entry for people.
 fn told(entry: &AuditEntry) -> String {
-    let what = match entry.action.as_str() {
-        "answered" => "系统建议",
-        "dispatched" => "人工派单",
-        "ruling_recorded" => "记录认定",
-        "ruling_changed" => "修改认定",
-        "ruling_superseded" => "认定被替代",
-        "ruling_withdrawn" => "撤回认定",
-        "missed" => "留痕缺失",
-        other => other,
-    };
+    let what = entry.action_in_chinese();
     let ruling = if entry.ruling.is_empty() { String::new() } else { format!("  认定 {}", entry.ruling) };
     let versions = if entry.versions.is_empty() { String::new() } else { format!("  {}", entry.versions) };
     format!("{:>6}  {}  {}  {what}{ruling}  {}{versions}", entry.number, entry.time, entry.actor, entry.detail)

@@ -3,13 +3,15 @@
 //! Everything here is a function of the set of returns, sorted by the time at which they happened: whoever reports them, how often
 //! and in which order makes no difference.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::{Day, Holidays};
 use crate::repeats::CallerMark;
-use crate::routing::{Objection, ReturnReason, day_in_the_city};
-use crate::rulings::RulingId;
+use crate::routing::{Objection, day_in_the_city, day_of};
+use crate::rulings::{Dispute, RulingId};
 use crate::text::AppealFields;
 
 /// Within how many working days a unit may return an order; the day of the dispatch does not count.
@@ -148,15 +150,30 @@ impl Course {
         self.disputes().find_map(|one| one.contests.as_ref())
     }
 
-    /// True if a return with this reason by this department, or one of its units, is there already.
-    pub fn objected(&self, department: &str, reason: ReturnReason) -> bool {
-        self.returns.iter().any(|one| one.objection.department == department && one.objection.reason == reason)
+    /// The order as a dispute that may come back, with its text's embedding: nobody leads yet. `None` without a day of receipt.
+    pub fn dispute(&self, embedding: Vec<f32>) -> Option<Dispute> {
+        let fields = &self.order.fields;
+        let mut contesting: Vec<String> = self.disputes().map(|one| one.objection.department.clone()).collect();
+        let mut seen = BTreeSet::new();
+        contesting.retain(|name| seen.insert(name.clone()));
+        Some(Dispute {
+            id: case_id(self.order_id()),
+            order: fields.id.clone(),
+            matter: fields.category.clone(),
+            texts: vec![fields.text.clone()],
+            embedding,
+            lead: None,
+            contesting,
+            district: fields.district.clone(),
+            day: day_of(&fields.received_at)?,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routing::ReturnReason;
 
     fn returned(id: &str, hour: u32, department: &str, reason: ReturnReason) -> Return {
         let at = format!("2026-03-02T{hour:02}:00:00Z").parse().expect("a time");

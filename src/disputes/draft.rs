@@ -6,8 +6,8 @@
 
 use std::fmt::Write;
 
-use super::case_file::ContestingUnit;
 use super::course::Course;
+use super::sides::ContestingUnit;
 use crate::catalog::{Basis, DepartmentCatalog};
 use crate::routing::{Circumstances, Decision, Ground};
 use crate::rulings::{BasisDraft, PositionDraft, RulingDraft};

@@ -13,10 +13,12 @@ mod draft;
 mod near;
 #[cfg(feature = "server")]
 mod page;
+mod sides;
 
-pub use case_file::{CaseFile, CitedDuty, ContestingUnit, Event, EventKind, Material, Statement};
+pub use case_file::{CaseFile, Event, EventKind, Material};
 pub use course::{CaseCause, Course, OrderRecord, RETURN_WORKING_DAYS, Return, Settlement, case_id, return_deadline};
 pub use draft::drafted;
 pub use near::{NearRuling, Obstacle, near_rulings};
 #[cfg(feature = "server")]
 pub use page::{PageError, page};
+pub use sides::{CitedDuty, ContestingUnit, Statement};

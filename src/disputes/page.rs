@@ -4,7 +4,8 @@
 use askama::Template;
 use chrono::{DateTime, FixedOffset, Utc};
 
-use super::case_file::{CaseFile, ContestingUnit};
+use super::case_file::CaseFile;
+use super::sides::ContestingUnit;
 use crate::routing::{Evidence, Ground};
 
 /// Why there is no page: our own fault.

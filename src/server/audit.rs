@@ -3,7 +3,7 @@
 //! the trail says how many are missing and when, so that a gap is never silent.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +15,9 @@ use crate::text::{AppealFields, masked, masked_as_written};
 
 /// Entries that wait at most: some seconds of the heaviest load.
 const WAITING: usize = 8_192;
+/// Bytes of the orders' texts among them at most: eight thousand of the longest would be half a gigabyte. Beyond, an answer is still
+/// noted, and its order is not remembered.
+const MAX_HELD: usize = 32 << 20;
 /// Entries of one transaction.
 const AT_ONCE: usize = 512;
 /// How soon a database that refused is tried again.
@@ -27,6 +30,8 @@ pub(super) const LAST_ENTRIES: Duration = Duration::from_secs(3);
 pub(super) struct AuditTrail {
     sender: Option<mpsc::Sender<Note>>,
     missed: Arc<AtomicU64>,
+    /// Bytes of the texts that wait.
+    held: Arc<AtomicUsize>,
 }
 
 /// What waits to be written.
@@ -41,8 +46,8 @@ impl AuditTrail {
     /// Starts the writer; it ends when the last copy of the trail is dropped and everything is written.
     pub(super) fn start(store: Store) -> (Self, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let trail = Self { sender: Some(sender), missed: Arc::default() };
-        let writer = tokio::spawn(write(store, receiver, Arc::clone(&trail.missed)));
+        let trail = Self { sender: Some(sender), missed: Arc::default(), held: Arc::default() };
+        let writer = tokio::spawn(write(store, receiver, Arc::clone(&trail.missed), Arc::clone(&trail.held)));
         (trail, writer)
     }
 
@@ -81,7 +86,11 @@ impl AuditTrail {
             detail: detail.to_string(),
             ..NewEntry::now(Action::Answered, "paidan")
         };
+        let order = order.filter(|order| self.held.load(Relaxed) + order.fields.text.len() <= MAX_HELD);
+        let bytes = order.as_ref().map_or(0, |order| order.fields.text.len());
+        self.held.fetch_add(bytes, Relaxed);
         if sender.try_send(Note::Answer(Box::new((entry, order)))).is_err() {
+            self.held.fetch_sub(bytes, Relaxed);
             self.missed.fetch_add(1, Relaxed);
         }
     }
@@ -109,7 +118,7 @@ pub(super) fn kept(fields: AppealFields) -> AppealFields {
     }
 }
 
-async fn write(store: Store, mut receiver: mpsc::Receiver<Note>, missed: Arc<AtomicU64>) {
+async fn write(store: Store, mut receiver: mpsc::Receiver<Note>, missed: Arc<AtomicU64>, held: Arc<AtomicUsize>) {
     let mut notes = Vec::with_capacity(AT_ONCE);
     let mut told = false;
     while receiver.recv_many(&mut notes, AT_ONCE).await > 0 {
@@ -119,6 +128,7 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Note>, missed: Arc<Ato
                 Note::Answer(answer) => {
                     let (entry, order) = *answer;
                     entries.push(entry);
+                    held.fetch_sub(order.as_ref().map_or(0, |order| order.fields.text.len()), Relaxed);
                     orders.extend(order.map(|order| OrderRecord { fields: kept(order.fields), ..order }));
                 }
                 Note::Flush(done) => waiting.push(done),

@@ -120,6 +120,24 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
+    /// What was done, in Chinese for people; as it stands where it is of a later version.
+    pub fn action_in_chinese(&self) -> &str {
+        match self.action.as_str() {
+            "answered" => "系统建议",
+            "dispatched" => "人工派单",
+            "ruling_recorded" => "记录认定",
+            "ruling_changed" => "修改认定",
+            "ruling_superseded" => "认定被替代",
+            "ruling_withdrawn" => "撤回认定",
+            "returned" => "退单",
+            "case_opened" => "立案",
+            "case_closed" => "结案",
+            "order_closed" => "办结",
+            "missed" => "留痕缺失",
+            other => other,
+        }
+    }
+
     /// SHA-256 over all other fields, each with its length before it, so that nothing can move from one field to the next.
     pub fn computed_hash(&self) -> String {
         let mut hasher = Sha256::new();

@@ -137,6 +137,6 @@ pub fn lead(answer: &proto::RouteAppealResponse) -> String {
 /// What a program can branch on, and a sentence in Chinese beside it.
 pub fn reason(status: &Status) -> String {
     let zh = status.get_details_localized_message().expect("a sentence for hotline staff");
-    assert!(zh.message.chars().any(|c| !c.is_ascii()), "{zh:?}");
+    assert!(!zh.message.is_ascii(), "{zh:?}");
     status.get_details_error_info().expect("details").reason
 }

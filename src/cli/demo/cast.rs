@@ -19,6 +19,8 @@ pub struct Cast {
     pub first: AppealFields,
     /// The later one.
     pub second: AppealFields,
+    /// Who was asked first, as it really was; `None`: whom the answer names.
+    pub asked: Option<String>,
     /// Who is found responsible, by id; `None`: the second unit that returned it.
     pub responsible: Option<String>,
     /// Words of the standing ruling.
@@ -46,6 +48,7 @@ pub fn invented() -> Cast {
             "DEMO-0002",
             "楼下烧烤店每天晚上把桌子摆在人行道上烧烤，油烟飘进家里，味道很大，影响孩子休息，希望有关部门处理。",
         ),
+        asked: None,
         responsible: None,
         required_words: vec!["烧烤".to_owned(), "油烟".to_owned()],
         matter: "沿街烧烤店占道经营并排放油烟".to_owned(),
@@ -65,7 +68,8 @@ pub fn of_orders(file: &Path, router: &Router) -> Result<Cast, Failure> {
     }
     let cosine = |a: usize, b: usize| embeddings[a].iter().zip(&embeddings[b]).map(|(x, y)| x * y).sum::<f32>();
     let mut best: Option<(f32, usize, usize)> = None;
-    for first in (0..orders.len()).filter(|i| orders[*i].rerouted == Some(true)) {
+    let returned = |order: &WorkOrder| order.rerouted == Some(true) && asked(order).is_some();
+    for first in (0..orders.len()).filter(|i| returned(&orders[*i])) {
         let like = (0..orders.len()).filter(|i| *i != first && orders[*i].department == orders[first].department);
         for second in like {
             let similarity = cosine(first, second);
@@ -81,10 +85,19 @@ pub fn of_orders(file: &Path, router: &Router) -> Result<Cast, Failure> {
     Ok(Cast {
         first: fields(&orders[first]),
         second: fields(&orders[second]),
+        asked: asked(&orders[first]),
         responsible: orders[first].department.clone(),
         required_words: Vec::new(),
         matter: if category.is_empty() { "类似诉求".to_owned() } else { category.join("/") },
     })
+}
+
+/// Who was asked first, if it was one department and not the one that handled it.
+fn asked(order: &WorkOrder) -> Option<String> {
+    match &order.instructed[..] {
+        [one] if order.department.as_ref() != Some(one) => Some(one.clone()),
+        _ => None,
+    }
 }
 
 fn read(file: &Path) -> Result<Vec<WorkOrder>, Failure> {

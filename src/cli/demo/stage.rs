@@ -55,12 +55,18 @@ impl Stage {
         self.scene("系统建议承办单位")?;
         let first = self.route(&cast.first).await?;
         self.answer(&first)?;
-        self.scene("派单员采纳建议，派出")?;
-        let asked = lead(&first)?;
-        self.dispatch(&order, &asked, &asked).await?;
+        let advised = lead(&first)?;
+        let asked = cast.asked.clone().unwrap_or_else(|| advised.clone());
+        self.scene(if asked == advised {
+            "派单员采纳建议，派出"
+        } else {
+            "派单员未采纳建议（按当时的实际派单），派出"
+        })?;
+        self.dispatch(&order, &asked, &advised).await?;
 
-        self.scene(&format!("“{}”退单", name(&first)?))?;
-        let unit = first.unit.as_ref().map_or(asked.clone(), |unit| unit.display_name.clone());
+        let own = first.unit.as_ref().filter(|_| asked == advised);
+        let unit = own.map_or(asked.clone(), |unit| unit.display_name.clone());
+        self.scene(&format!("“{unit}”退单"))?;
         let once = self.back(&order, &unit, ReturnReason::DutiesOverlap, "经核查，不在我单位职责清单内，请改派。").await?;
         let next = once.next_answer.clone().ok_or_else(lost)?;
         self.answer(&next)?;
@@ -105,7 +111,7 @@ impl Stage {
                 "{:>3}  {}  {}  {}",
                 entry.number,
                 &entry.time[..19.min(entry.time.len())],
-                padded(&entry.action, 18),
+                padded(entry.action_in_chinese(), 10),
                 entry.actor
             );
             self.say(&self.paint.soft(&line))?;

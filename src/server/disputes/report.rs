@@ -11,7 +11,7 @@ use super::super::{Route, convert as routing, proto};
 use super::{Disputes, MAX_ORDER_CHARS, convert};
 use crate::catalog::{Day, Holidays};
 use crate::disputes::{Course, OrderRecord, Return, case_id, return_deadline};
-use crate::routing::{Ground, Objection, day_in_the_city};
+use crate::routing::{Decision, Ground, Objection, day_in_the_city};
 use crate::store::StoreError;
 
 /// Longest note, in characters.
@@ -79,6 +79,7 @@ impl<R: Route> Disputes<R> {
         answer: super::Answer,
     ) -> Result<proto::ReportReturnResponse, ServiceError> {
         let excluded = excluded(&answer.decision.basis, &course.objections());
+        let named = self.named(report, &answer.decision);
         let most = routing::departments_asked(report.max_departments)?;
         let next = routing::response(answer, self.desk.router.info(), course.order_id().to_owned(), most);
         self.desk.audit.answered(&next, None);
@@ -93,8 +94,20 @@ impl<R: Route> Disputes<R> {
             late: own.and_then(Return::late),
             case_id: case.map(|_| case_id(course.order_id())).unwrap_or_default(),
             case_cause: convert::cause(case.map(|(cause, _)| cause)).into(),
+            named_departments: named,
             contested_ruling_id: own.and_then(|one| one.contests.clone()).unwrap_or_default(),
         })
+    }
+
+    /// Whom the note names besides the unit's own department. Names of people and places are none of ours to guess at.
+    fn named(&self, report: &Report, decision: &Decision) -> Vec<proto::Department> {
+        let others = self.rulings.known().named_in(&report.note).into_iter().filter(|id| *id != report.objection.department);
+        let department = |id: &str| {
+            let known = decision.departments.iter().find(|one| one.department.id == id);
+            let name = known.map_or(id, |one| &one.department.name);
+            proto::Department { id: id.to_owned(), display_name: name.to_owned() }
+        };
+        others.map(department).collect()
     }
 
     fn parse(&self, request: proto::ReportReturnRequest) -> Result<Report, ServiceError> {

@@ -1,18 +1,23 @@
-//! Disputes that come back, over all case rulings in force: read, grouped and drafted off the runtime, one grouping at a time, and
-//! kept until a ruling changes, so that the pages of a list and a screen that asks every minute cost next to nothing.
+//! Disputes that come back, over all case rulings in force and all open cases: read, grouped and drafted off the runtime, one grouping at a time, and
+//! kept until a ruling or a case changes, so that the pages of a list and a screen that asks every minute cost next to nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost::Message;
 
 use super::{AT_ONCE, RulingDesk, RulingError, convert};
 use crate::catalog::Day;
-use crate::rulings::{Dispute, EmbeddedRuling, LIKE, MAX_DISPUTES, Party, Recurrence, Recurrences, RulingDraft, recurrences};
+use crate::disputes::Course;
+use crate::routing::{RouteError, Router};
+use crate::rulings::{Dispute, EmbeddedRuling, LIKE, MAX_DISPUTES, Party, Recurrence, Recurrences, recurrences};
 use crate::server::proto;
 use crate::server::status::ServiceError;
 
 /// Fewest disputes of a group, where nobody asks for another number: two are a coincidence.
 const USUAL_COUNT: usize = 3;
+/// Open cases that are grouped: they are embedded on demand, and a committee has seldom so many before it.
+const MAX_OPEN: usize = 500;
 /// Bytes of a page after which it ends early: clients take four megabytes.
 const PAGE_BYTES: usize = 2 << 20;
 
@@ -21,6 +26,8 @@ const PAGE_BYTES: usize = 2 << 20;
 struct Asked {
     /// Number of the last change.
     change: i64,
+    /// Numbers of returns and of settled cases.
+    cases: (i64, i64),
     today: Day,
     least: f32,
 }
@@ -30,6 +37,8 @@ struct Asked {
 pub(super) struct Kept {
     asked: Asked,
     found: Arc<Found>,
+    /// Of the open cases, by their orders: they are embedded once.
+    embeddings: HashMap<String, Vec<f32>>,
 }
 
 /// Groups, and how many case rulings could not be read for them yet.
@@ -60,26 +69,32 @@ impl RulingDesk {
         // A standing ruling that was recorded just now covers already.
         self.catch_up().await?;
         let mut kept = Arc::clone(&self.recurring).lock_owned().await;
-        let asked = Asked { change: self.store.last_change().await?, today, least };
+        let (change, cases) = (self.store.last_change().await?, self.store.case_counts().await?);
+        let asked = Asked { change, cases, today, least };
         let pending = self.waiting().await;
-        if let Some(Kept { asked: before, found }) = &*kept
+        if let Some(Kept { asked: before, found, .. }) = &*kept
             && *before == asked
             && found.waiting == pending
         {
             return Ok(Arc::clone(found));
         }
-        let Latest { disputes, left_out, waiting } = self.latest().await?;
+        let Latest { mut disputes, left_out, waiting } = self.latest().await?;
+        let open = self.store.open_courses(MAX_OPEN).await?;
+        let known = kept.take().map(|kept| kept.embeddings).unwrap_or_default();
         let router = Arc::clone(&self.router);
         let work = move || {
             let (book, likeness) = (router.rulings(), router.likeness());
+            let embeddings = embedded(&router, &open, known)?;
+            let own = |course: &Course| course.dispute(embeddings.get(course.order_id())?.clone());
+            disputes.extend(open.iter().filter_map(own).map(Arc::new));
             let mut recurrences = recurrences(disputes, |dispute| dispute.is_covered(&book, likeness, today), least);
             recurrences.left_out += left_out;
             let found = Arc::new(Found { recurrences, waiting });
             // The lock is held by the work itself: a caller who leaves does not let the next one start a second grouping beside it.
-            *kept = Some(Kept { asked, found: Arc::clone(&found) });
-            found
+            *kept = Some(Kept { asked, found: Arc::clone(&found), embeddings });
+            Ok::<_, RouteError>(found)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| RulingError::Panicked)
+        Ok(tokio::task::spawn_blocking(work).await.map_err(|_| RulingError::Panicked)??)
     }
 
     /// The latest disputes of the database; older ones are let go on the way, however many there are.
@@ -155,6 +170,20 @@ impl RulingDesk {
     }
 }
 
+/// The embeddings of open cases' orders: those that are known, and the others computed.
+fn embedded(
+    router: &Router,
+    open: &[Course],
+    mut known: HashMap<String, Vec<f32>>,
+) -> Result<HashMap<String, Vec<f32>>, RouteError> {
+    known.retain(|order, _| open.iter().any(|course| course.order_id() == order));
+    let new: Vec<&Course> = open.iter().filter(|course| !known.contains_key(course.order_id())).collect();
+    let texts: Vec<&str> = new.iter().map(|course| course.order.fields.text.as_str()).collect();
+    let computed = router.embed(&texts)?;
+    known.extend(new.iter().map(|course| course.order_id().to_owned()).zip(computed));
+    Ok(known)
+}
+
 /// The latest disputes so far.
 #[derive(Default)]
 struct Latest {
@@ -189,24 +218,7 @@ fn recurrence(group: &Recurrence) -> proto::Recurrence {
         lead_share: group.lead_share(),
         orders: group.orders.clone(),
         example: group.example.clone(),
-        draft_ruling: Some(draft(&group.draft)),
-    }
-}
-
-/// What a draft says; what it leaves to people stays empty.
-fn draft(draft: &RulingDraft) -> proto::Ruling {
-    let position = |department: &String| proto::RulingPosition { department: department.clone(), ..Default::default() };
-    proto::Ruling {
-        scope: proto::RulingScope::Standing.into(),
-        status: proto::RulingStatus::Draft.into(),
-        matter: draft.matter.clone(),
-        examples: draft.examples.clone(),
-        required_words: draft.required_words.clone(),
-        orders: draft.orders.clone(),
-        districts: draft.districts.clone(),
-        lead_department: draft.lead.clone(),
-        positions: draft.positions.iter().map(|one| position(&one.department)).collect(),
-        ..proto::Ruling::default()
+        draft_ruling: Some(convert::of_draft(group.draft.clone())),
     }
 }
 

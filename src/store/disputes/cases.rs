@@ -7,6 +7,7 @@ use sqlx::{Any, Row, Transaction};
 use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
 use super::{moment, written};
+use crate::disputes::Course;
 use crate::rulings::RulingId;
 
 /// A case in a list.
@@ -43,6 +44,27 @@ impl Store {
         cases.truncate(size);
         let last = cases.last().filter(|_| more);
         Ok(CasePage { next_page_token: last.map(|last| format!("after:{}", last.id)).unwrap_or_default(), cases })
+    }
+
+    /// The orders of open cases, the latest first; at most `most`.
+    pub async fn open_courses(&self, most: usize) -> Result<Vec<Course>, StoreError> {
+        let rows = sqlx::query("SELECT order_id FROM cases WHERE ruling = '' ORDER BY opened_at DESC, id LIMIT $1")
+            .bind(most as i64)
+            .fetch_all(&self.pool)
+            .await?;
+        let mut courses = Vec::with_capacity(rows.len());
+        for row in &rows {
+            courses.extend(self.course(&row.try_get::<String, _>("order_id")?).await?);
+        }
+        Ok(courses)
+    }
+
+    /// How many returns and how many settled cases there are: as long as both stay, so does every open case.
+    pub async fn case_counts(&self) -> Result<(i64, i64), StoreError> {
+        let statement =
+            "SELECT (SELECT COUNT(*) FROM returns) AS returned, (SELECT COUNT(*) FROM cases WHERE ruling <> '') AS settled";
+        let row = sqlx::query(statement).fetch_one(&self.pool).await?;
+        Ok((row.try_get("returned")?, row.try_get("settled")?))
     }
 
     /// A case by its id.
