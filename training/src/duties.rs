@@ -27,7 +27,8 @@ use crate::dataset::Orders;
 
 /// Appeals in one pass.
 const AT_ONCE: usize = 16;
-/// What a newcomer that is named must reach on the months of the fit: right more often than not, since a person chooses.
+/// What a newcomer that is named must reach on the months of the fit: right more often than not, since it stands behind the lead and
+/// a person chooses.
 const PRECISION: f64 = 0.6;
 /// Similarities that are tried as the least, in hundredths. Below them an appeal is like no duty at all, whatever the margin.
 const SIMILARITIES: std::ops::RangeInclusive<u16> = 30..=60;
