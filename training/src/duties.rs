@@ -17,12 +17,12 @@ use anyhow::{Context, Result, ensure};
 use chrono::Datelike;
 use paidan::catalog::DepartmentCatalog;
 use paidan::evaluation::WorkOrder;
-use paidan::model::{Artifacts, DutyBound, FileRecord, file, sha256_hex};
+use paidan::model::DutyBound;
 use paidan::routing::Router;
 use paidan::text::{Appeal, AppealFields};
 use serde::Serialize;
 
-use crate::checkpoint::write_flushed;
+use crate::amend::amend;
 use crate::dataset::Orders;
 
 /// Appeals in one pass.
@@ -142,7 +142,7 @@ pub fn measure(model: &Path, catalog: &Path, validation: &Path, untaught: &[Path
     });
     let rows = bound.iter().flat_map(|bound| tabulated(&trials, bound)).collect();
     if write {
-        put(model, bound.clone())?;
+        amend(model, |calibration| calibration.duties = bound.clone())?;
     }
     Ok(DutiesReport { bound, rows })
 }
@@ -262,22 +262,6 @@ fn tabulated(trials: &BTreeMap<(bool, &str), Vec<Trial>>, bound: &DutyBound) -> 
 /// Year and month of receipt.
 fn month(order: &WorkOrder) -> Option<(i32, u32)> {
     order.received_on.map(|day| (day.year(), day.month()))
-}
-
-/// The bound into `calibration.json`, and its checksum into the manifest.
-fn put(model: &Path, bound: Option<DutyBound>) -> Result<()> {
-    let artifacts = Artifacts::open(model)?;
-    let mut calibration = artifacts.calibration;
-    calibration.duties = bound;
-    let bytes = serde_json::to_vec_pretty(&calibration)?;
-    write_flushed(&model.join(file::CALIBRATION), &bytes)?;
-    if let Some(mut manifest) = artifacts.manifest {
-        let record = FileRecord { sha256: sha256_hex(&bytes), bytes: bytes.len() as u64 };
-        manifest.files.insert(file::CALIBRATION.to_owned(), record);
-        write_flushed(&model.join(file::MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
-    }
-    Router::open(model).context("the model no longer opens")?;
-    Ok(())
 }
 
 #[cfg(test)]

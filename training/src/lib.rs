@@ -4,6 +4,7 @@
 //! under the [`trainer`], which validates, stops early and keeps checkpoints. The best epoch is calibrated and leaves through
 //! [`export`] as a model folder that `paidan` serves.
 
+mod amend;
 pub mod average;
 mod calibrate;
 mod card;

@@ -9,12 +9,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use paidan::catalog::Day;
 use paidan::evaluation::WorkOrder;
-use paidan::model::{Artifacts, FileRecord, Redispatches, Setting, file, sha256_hex};
+use paidan::model::{Artifacts, Redispatches, Setting};
 use paidan::routing::{Decision, Objection, PreparedAppeal, ReturnReason, Router};
 use paidan::text::{Appeal, AppealFields};
 use serde::Serialize;
 
-use crate::checkpoint::write_flushed;
+use crate::amend::amend;
 use crate::dataset::Orders;
 
 /// Appeals in one pass.
@@ -121,7 +121,7 @@ pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) ->
         });
     }
     if write {
-        put(model, counts)?;
+        amend(model, |calibration| calibration.redispatches = counts)?;
     }
     Ok(report)
 }
@@ -154,22 +154,6 @@ fn appeal(order: &WorkOrder, categories: bool) -> Result<Appeal> {
     let fields = order.appeal.fields().clone();
     let fields = if categories { fields } else { AppealFields { category: Vec::new(), appeal_type: String::new(), ..fields } };
     Ok(Appeal::parse(fields)?)
-}
-
-/// The counts into `calibration.json`, and its checksum into the manifest.
-fn put(model: &Path, counts: Redispatches) -> Result<()> {
-    let artifacts = Artifacts::open(model)?;
-    let mut calibration = artifacts.calibration;
-    calibration.redispatches = counts;
-    let bytes = serde_json::to_vec_pretty(&calibration)?;
-    write_flushed(&model.join(file::CALIBRATION), &bytes)?;
-    if let Some(mut manifest) = artifacts.manifest {
-        let record = FileRecord { sha256: sha256_hex(&bytes), bytes: bytes.len() as u64 };
-        manifest.files.insert(file::CALIBRATION.to_owned(), record);
-        write_flushed(&model.join(file::MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
-    }
-    Router::open(model).context("the model no longer opens")?;
-    Ok(())
 }
 
 #[cfg(test)]

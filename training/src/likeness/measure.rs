@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use paidan::model::{Artifacts, Encoder, FileRecord, Precision, Setting, file, sha256_hex};
+use paidan::model::{Artifacts, Encoder, Precision, Setting};
 use paidan::text::AppealTokenizer;
 
 use super::{Read, Report, study};
-use crate::checkpoint::write_flushed;
+use crate::amend::amend;
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind};
 use crate::validate::answer;
@@ -33,16 +33,7 @@ pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) ->
     let later = Read::both_inputs(&validation.orders, &text, &category, &artifacts.calibration);
     let report = study(&labels, &Read::of_training(&training.orders, &past), &later);
     if write {
-        let mut calibration = artifacts.calibration.clone();
-        calibration.precedents = report.bounds.clone();
-        let bytes = serde_json::to_vec_pretty(&calibration)?;
-        write_flushed(&model.join(file::CALIBRATION), &bytes)?;
-        if let Some(mut manifest) = artifacts.manifest {
-            let record = FileRecord { sha256: sha256_hex(&bytes), bytes: bytes.len() as u64 };
-            manifest.files.insert(file::CALIBRATION.to_owned(), record);
-            write_flushed(&model.join(file::MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
-        }
-        paidan::routing::Router::open(model).context("the model no longer opens")?;
+        amend(model, |calibration| calibration.precedents = report.bounds.clone())?;
     }
     Ok(report)
 }
