@@ -6,12 +6,22 @@ use std::process::Command;
 
 use support::tiny_model;
 
+/// `paidan demo` without anybody's own settings.
+fn demo() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paidan"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PAIDAN_")) {
+        command.env_remove(name);
+    }
+    command.arg("demo");
+    command
+}
+
 #[test]
 fn the_story_runs_to_its_end_and_leaves_the_case_file_as_a_page() {
     let (model, folder) = (tiny_model(), tempfile::tempdir().expect("a folder"));
     let (page, city) = (folder.path().join("case.html"), folder.path().join("city.db"));
-    let output = Command::new(env!("CARGO_BIN_EXE_paidan"))
-        .args(["demo", "--model"])
+    let output = demo()
+        .arg("--model")
         .arg(model.path())
         .arg("--page")
         .arg(&page)
@@ -38,13 +48,7 @@ fn a_file_without_such_a_story_is_told() {
     let (model, folder) = (tiny_model(), tempfile::tempdir().expect("a folder"));
     let orders = folder.path().join("orders.jsonl");
     std::fs::write(&orders, "{\"order_id\":\"1\",\"appeal\":\"路灯不亮\",\"department\":\"城管\"}\n").expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_paidan"))
-        .args(["demo", "--model"])
-        .arg(model.path())
-        .arg("--orders")
-        .arg(&orders)
-        .output()
-        .expect("paidan runs");
+    let output = demo().arg("--model").arg(model.path()).arg("--orders").arg(&orders).output().expect("paidan runs");
     assert_eq!(output.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&output.stderr).contains("orders.jsonl: "));
 }
