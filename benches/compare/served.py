@@ -14,7 +14,8 @@ PAIDAN = "target/release/paidan"
 
 def serve_command(model, precision: str) -> list:
     """How a server with a precision is started."""
-    setting = ["--set", f"model.precision={precision}"]
+    # Without a database: nobody's rulings are read, and nothing is written where a city keeps its own.
+    setting = ["--set", f"model.precision={precision}", "--set", "store.url=none"]
     return [PAIDAN, "serve", "--model", str(model), "--address", "127.0.0.1:0", "--log-level", "error", *setting]
 
 
