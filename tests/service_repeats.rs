@@ -6,11 +6,10 @@ mod support;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use paidan::repeats::{Marks, OpenOrder, OpenOrders};
 use paidan::routing::Router;
+use paidan::server::ServiceConfig;
 use paidan::server::proto::routing_service_client::RoutingServiceClient;
 use paidan::server::proto::{Appeal, RepeatedOrder, ReviewReason, RouteAppealRequest, RouteAppealResponse};
-use paidan::server::{Server, ServiceConfig};
 use service_support::{Running, config, text};
 use support::{APPEALS, sure_model, tiny_model};
 use tonic::transport::Channel;
@@ -59,23 +58,25 @@ async fn the_same_caller_is_recognised_by_a_token_and_a_token_that_is_too_long_i
 }
 
 #[tokio::test]
-async fn open_orders_are_there_from_the_start_and_nothing_is_looked_for_where_that_is_switched_off() {
+async fn an_order_of_long_ago_is_not_repeated_and_nothing_is_looked_for_where_that_is_switched_off() {
     let folder = tiny_model();
     let router = Arc::new(Router::open(folder.path()).expect("a model"));
-    let today: chrono::DateTime<chrono::Utc> = SystemTime::now().into();
-    let order = |back: u64| OpenOrder {
-        id: format!("A{back}"),
-        day: today.date_naive() - chrono::Days::new(back),
-        marks: Marks::of(SMOKE),
-        caller: None,
+    let received = |id: &str, back: u64| {
+        let time = SystemTime::now() - std::time::Duration::from_secs(back * 86_400);
+        let mut request = appeal(id, SMOKE, "");
+        request.appeal.as_mut().expect("an appeal").receive_time = Some(time.into());
+        request
     };
-    let stored = || OpenOrders::of([order(3), order(40)]);
-    let server = |config: ServiceConfig| Server::new(Arc::clone(&router), config).expect("a server").with_open_orders(stored());
-    let on = Running::serve(server(config())).await;
-    let found = ask(&mut on.client().await, text(SMOKE)).await.repeated_order.expect("a repeat");
-    assert_eq!(found.order_id, "A3");
-    let off = Running::serve(server(ServiceConfig { open_order_days: 0, ..config() })).await;
-    assert_eq!(ask(&mut off.client().await, text(SMOKE)).await.repeated_order, None);
+    let on = Running::start(&router, config()).await;
+    let mut client = on.client().await;
+    ask(&mut client, received("A40", 40)).await;
+    assert_eq!(ask(&mut client, text(SMOKE)).await.repeated_order, None, "older than the window");
+    ask(&mut client, received("A3", 3)).await;
+    assert_eq!(ask(&mut client, text(SMOKE)).await.repeated_order.expect("a repeat").order_id, "A3");
+    let off = Running::start(&router, ServiceConfig { open_order_days: 0, ..config() }).await;
+    let mut client = off.client().await;
+    ask(&mut client, received("A3", 3)).await;
+    assert_eq!(ask(&mut client, text(SMOKE)).await.repeated_order, None);
     assert!(ServiceConfig { open_order_days: 400, ..config() }.validate().is_err());
 }
 

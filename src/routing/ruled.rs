@@ -104,16 +104,17 @@ impl Rulings<'_> {
             let of_leads = |one: &&RankedDepartment| leads.iter().any(|lead| lead.id == one.department.id);
             // As the model saw it before anybody objected: that is what the bound was measured on.
             let probability = self.before.iter().find(of_leads).map_or(0.0, |one| one.probability);
-            // Not one that is no more.
-            let first = leads.first()?;
-            if fitting.similarity < bound.similarity || probability < bound.probability {
+            // Nor does one whose lead is no more.
+            if leads.is_empty() || fitting.similarity < bound.similarity || probability < bound.probability {
                 return None;
             }
-            // Its lead may be a department that the model was never taught.
-            let unknown = || RankedDepartment { department: Arc::clone(first), probability: 0.0 };
-            let known = decision.departments.iter().find(of_leads).cloned();
-            let objected = leads.iter().all(|lead| self.objections.iter().any(|one| one.excludes(&lead.id)));
-            let lead = if objected { None } else { Some(known.unwrap_or_else(unknown)) };
+            let objected = |id: &str| self.objections.iter().any(|one| one.excludes(id));
+            let willing = leads.iter().find(|lead| !objected(&lead.id));
+            let lead = willing.map(|willing| {
+                // Whoever objected has left the ranking. A lead may be a department that the model was never taught.
+                let unknown = || RankedDepartment { department: Arc::clone(willing), probability: 0.0 };
+                decision.departments.iter().find(of_leads).cloned().unwrap_or_else(unknown)
+            });
             Some(Applied { fitting, precision: bound.precision, leads, lead })
         })
     }

@@ -50,9 +50,9 @@ pub(super) struct Found {
 }
 
 impl OpenOrderDesk {
-    /// With the orders that are there already.
-    pub(super) fn new(orders: OpenOrders, window_days: u32) -> Self {
-        Self { orders: Arc::new(RwLock::new(orders)), window_days }
+    /// Without any yet.
+    pub(super) fn new(window_days: u32) -> Self {
+        Self { orders: Arc::default(), window_days }
     }
 
     /// Looks for the order that an appeal repeats. One that cannot be compared repeats nothing: the answer goes out all the same.

@@ -24,7 +24,6 @@ use super::queue::Queue;
 use super::rulings::{RulingDesk, Rulings};
 use super::service::{Desk, RoutingService};
 use super::{Route, listener, proto};
-use crate::repeats::OpenOrders;
 
 /// Bytes that a client may send ahead, on one call and on one connection: what bounds the memory of a connection, and what makes
 /// a stream that is not read felt by its client. hyper's own default is a megabyte a call.
@@ -63,25 +62,18 @@ pub struct Server<R> {
     config: ServiceConfig,
     metrics: Arc<Metrics>,
     rulings: Option<Arc<RulingDesk>>,
-    open_orders: OpenOrders,
 }
 
 impl<R: Route> Server<R> {
     /// Checks the configuration.
     pub fn new(router: Arc<R>, config: ServiceConfig) -> Result<Self, ServeError> {
         config.validate()?;
-        Ok(Self { router, config, metrics: Arc::default(), rulings: None, open_orders: OpenOrders::default() })
+        Ok(Self { router, config, metrics: Arc::default(), rulings: None })
     }
 
     /// The same with the rulings' service, and an audit trail in their database.
     pub fn with_rulings(mut self, desk: RulingDesk) -> Self {
         self.rulings = Some(Arc::new(desk));
-        self
-    }
-
-    /// The same, knowing these open orders from the start.
-    pub fn with_open_orders(mut self, orders: OpenOrders) -> Self {
-        self.open_orders = orders;
         self
     }
 
@@ -93,11 +85,11 @@ impl<R: Route> Server<R> {
     /// Serves until `shutdown` completes, then drains: health says NOT_SERVING, no connection and no call is accepted, what is
     /// under way is answered within `drain_timeout`.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { router, config, metrics, rulings, open_orders } = self;
+        let Self { router, config, metrics, rulings } = self;
         let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
         let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
         let (drain, draining) = watch::channel(false);
-        let open_orders = OpenOrderDesk::new(open_orders, config.open_order_days);
+        let open_orders = OpenOrderDesk::new(config.open_order_days);
         let (audit, trail_writer) = match &rulings {
             Some(desk) => {
                 tokio::spawn(Arc::clone(desk).follow(draining.clone()));
@@ -107,8 +99,8 @@ impl<R: Route> Server<R> {
             }
             None => (AuditTrail::default(), None),
         };
-        let desk = Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit)
-            .with_open_orders(open_orders);
+        let desk =
+            Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit, open_orders);
         let (health, routes) = routes(desk, rulings).await?;
 
         let mut stopping = draining;

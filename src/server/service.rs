@@ -18,7 +18,6 @@ use super::queue::{Answer, Job, Place, Queue};
 use super::status::ServiceError;
 use super::{Route, convert, stream};
 use crate::disputes::OrderRecord;
-use crate::repeats::OpenOrders;
 use crate::routing::{PreparedAppeal, RouteError};
 use crate::text::{Appeal, AppealFields};
 
@@ -43,16 +42,10 @@ impl<R: Route> Desk<R> {
         config: ServiceConfig,
         draining: watch::Receiver<bool>,
         audit: AuditTrail,
+        open_orders: OpenOrderDesk,
     ) -> Self {
         let tokenizing = Arc::new(Semaphore::new(config.tokenizing_threads));
-        let open_orders = OpenOrderDesk::new(OpenOrders::default(), config.open_order_days);
         Self { router, queue, metrics, config, draining, tokenizing, audit, open_orders }
-    }
-
-    /// The same, with the orders that are open.
-    pub(super) fn with_open_orders(mut self, open_orders: OpenOrderDesk) -> Self {
-        self.open_orders = open_orders;
-        self
     }
 
     /// Routes one appeal that has a place in the queue. Dropping the future takes the appeal out again.

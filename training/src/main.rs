@@ -43,8 +43,14 @@ enum Command {
     /// Writes the mean of several runs' weights, calibrated anew: often better than each, as fast as one.
     Average(AverageArgs),
     /// Measures how like to a ruling an appeal must be, for a model folder that is there already.
+    #[command(
+        after_help = "Example:\n  paidan-train likeness --model models/ourcity --orders train.jsonl --validation validation.jsonl"
+    )]
     Likeness(LikenessArgs),
     /// Measures where orders that came back should have gone next, and counts who takes over from whom.
+    #[command(
+        after_help = "Example:\n  paidan-train returns --model models/ourcity --orders train.jsonl --validation validation.jsonl"
+    )]
     Returns(LikenessArgs),
     /// Measures how like its duties an appeal must be before a department that the model has never seen is named.
     Duties(DutiesArgs),
@@ -116,15 +122,13 @@ struct CalibrateArgs {
     out: PathBuf,
 }
 
+/// What `likeness` and `returns` read and write.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  paidan-train likeness --model models/ourcity --orders train.jsonl --validation validation.jsonl"
-)]
 struct LikenessArgs {
     /// The model folder.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// The orders that it learnt from: rulings are simulated of them.
+    /// The orders that it learnt from: rulings are simulated of them, re-dispatches counted.
     #[arg(long, value_name = "FILE")]
     orders: PathBuf,
     /// Later orders, with their day: bounds are fitted on all months but the last, and judged on the last.
@@ -247,11 +251,7 @@ fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> Result<()>
 fn returns(args: &LikenessArgs) -> Result<()> {
     let report = paidan_training::returns::measure(&args.model, &args.orders, &args.validation, args.write)?;
     say(&report.text());
-    if let Some(path) = &args.json {
-        let named = || format!("{}: cannot be written", path.display());
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?).with_context(named)?;
-    }
-    Ok(())
+    write_json(args.json.as_deref(), &report)
 }
 
 fn main() -> ExitCode {
