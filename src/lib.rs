@@ -9,7 +9,7 @@
 //! and the rooms stand in that order:
 //!
 //! - [`text`] parses an appeal at the door, masks personal data, cleans and tokenizes it;
-//! - [`model`] reads a model folder and runs the encoder with its two heads;
+//! - [`model`] reads a model folder and runs the encoder with its two heads; beside it the words have an opinion of their own;
 //! - [`catalog`] knows who does what in a city, by which basis and since when;
 //! - [`rulings`] is what was decided before about who is responsible;
 //! - [`routing`] turns what the model says, with the help of the catalogue, into a [`routing::Decision`]. Read `routing/router.rs` first;

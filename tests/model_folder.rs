@@ -7,7 +7,8 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use paidan::model::{
-    Artifacts, ArtifactsError, DISPUTE_WORDS, DataRecord, FileRecord, Int8Gate, Manifest, Precision, Setting, file, sha256_hex,
+    Artifacts, ArtifactsError, DEPARTMENT_WORDS, DISPUTE_WORDS, DataRecord, FileRecord, Int8Gate, Manifest, Precision, Setting,
+    file, sha256_hex,
 };
 use paidan::routing::Router;
 use paidan::text::{Appeal, AppealFields};
@@ -218,6 +219,22 @@ fn words_that_are_weighed_but_not_there_or_of_another_shape_are_named() {
     rewrite_weights(folder.path(), |tensors| drop(tensors.remove(DISPUTE_WORDS)));
     let error = refusal(folder.path());
     assert!(error.contains(file::DISPUTE) && error.contains("witnesses.words"), "{error}");
+}
+
+#[test]
+fn department_words_that_are_weighed_but_not_there_or_of_another_shape_are_named() {
+    let folder = tiny_model();
+    rewrite_json(folder.path(), file::CALIBRATION, |calibration| calibration["text_only"]["words"] = 1.5.into());
+    let error = refusal(folder.path());
+    assert!(error.contains(file::CALIBRATION) && error.contains(DEPARTMENT_WORDS), "{error}");
+    rewrite_weights(folder.path(), |tensors| {
+        tensors.insert(DEPARTMENT_WORDS.to_owned(), Tensor::zeros((61, 4), DType::F32, &Device::Cpu).expect("a tensor"));
+    });
+    let error = refusal(folder.path());
+    assert!(error.contains(DEPARTMENT_WORDS) && error.contains("[65, 7]") && error.contains("[61, 4]"), "{error}");
+    rewrite_json(folder.path(), file::CALIBRATION, |calibration| calibration["text_only"]["words"] = (-1.0).into());
+    rewrite_weights(folder.path(), |tensors| drop(tensors.remove(DEPARTMENT_WORDS)));
+    assert!(refusal(folder.path()).contains("text_only.words must not be below 0"));
 }
 
 #[test]

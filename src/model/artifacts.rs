@@ -11,6 +11,7 @@ use candle_core::Tensor;
 
 use super::calibration::Calibration;
 use super::config::BertConfig;
+use super::department_words::DEPARTMENT_WORDS;
 use super::departments::Department;
 use super::dispute::DisputeModel;
 use super::encoder::PrecisionError;
@@ -175,6 +176,11 @@ impl Artifacts {
             None => Calibration::default(),
         };
         calibration.check().map_err(|reason| reader.malformed(file::CALIBRATION, reason))?;
+        let asks_words = [&calibration.text_only, &calibration.with_category].iter().any(|scales| scales.words > 0.0);
+        if asks_words && !tensors.contains_key(DEPARTMENT_WORDS) {
+            let reason = format!("words are weighed, but {} has no {DEPARTMENT_WORDS}", file::WEIGHTS);
+            return Err(reader.malformed(file::CALIBRATION, reason));
+        }
         let dispute = reader.dispute(&departments, tensors.contains_key(DISPUTE_WORDS))?;
         let manifest = reader.manifest;
         let folder = folder.to_owned();

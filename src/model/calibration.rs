@@ -29,6 +29,10 @@ pub struct Calibration {
     pub duties: Option<DutyBound>,
 }
 
+fn plain() -> f32 {
+    1.0
+}
+
 /// The numbers for one kind of input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +43,13 @@ pub struct Scales {
     /// a share of the probability, so that the tail of the answers is too fat and its head too flat for one temperature to mend
     /// both; a power above 1 takes that back. Positive, so the ranking never changes.
     pub power: f32,
+    /// How many nats a margin of one of the words' own opinion is worth ([`super::DepartmentWords`]); 0 where they are not asked.
+    /// Not negative.
+    #[serde(default)]
+    pub words: f32,
+    /// The margin's size is raised to it first: small margins are mostly noise. Positive.
+    #[serde(default = "plain")]
+    pub words_power: f32,
     /// How the witnesses of a dispute are weighed.
     pub dispute: DisputeWeights,
     /// How the probability of a proposed department tells whether the dispatch to it comes back.
@@ -90,6 +101,8 @@ impl Default for Calibration {
         let scales = Scales {
             temperature: 1.0,
             power: 1.0,
+            words: 0.0,
+            words_power: plain(),
             dispute: DisputeWeights { bias: 0.0, head: 1.0, entropy: 0.0 },
             proposal: ProposalWeights { bias: -4.0, surprise: 1.0 },
         };
@@ -109,10 +122,14 @@ impl Calibration {
     /// Refuses numbers that would give no probabilities.
     pub fn check(&self) -> Result<(), String> {
         for (name, scales) in [("text_only", &self.text_only), ("with_category", &self.with_category)] {
-            for (key, value) in [("temperature", scales.temperature), ("power", scales.power)] {
+            let positive = [("temperature", scales.temperature), ("power", scales.power), ("words_power", scales.words_power)];
+            for (key, value) in positive {
                 if !(value.is_finite() && value > 0.0) {
                     return Err(format!("{name}.{key} must be above 0, not {value}"));
                 }
+            }
+            if !(scales.words.is_finite() && scales.words >= 0.0) {
+                return Err(format!("{name}.words must not be below 0, but is {}", scales.words));
             }
             let weights = [
                 scales.dispute.bias,
@@ -138,9 +155,25 @@ impl Calibration {
 }
 
 impl Scales {
-    /// Department probabilities: softmax of `-(-ln p)^power / temperature` with p the softmax of the logits. They sum to one.
-    pub fn department_probabilities(&self, logits: &[f32]) -> Vec<f32> {
-        sharpened(&surprises(logits), self.temperature, self.power)
+    /// What a margin of the words is worth, in nats.
+    pub fn heard(&self, margin: f32) -> f32 {
+        self.words * loudness(margin, self.words_power)
+    }
+
+    /// What the words alone would say, by row; nothing where they are not asked.
+    pub fn words_opinion(&self, margins: &[f32]) -> Vec<f32> {
+        if self.words <= 0.0 {
+            return Vec::new();
+        }
+        softmin(margins.iter().map(|margin| -self.heard(*margin)).collect())
+    }
+
+    /// Department probabilities: softmax of `-(-ln p)^power / temperature + words * margin^words_power` with p the softmax of the encoder's
+    /// logits; without margins the encoder's alone. They sum to one.
+    pub fn department_probabilities(&self, logits: &[f32], margins: &[f32]) -> Vec<f32> {
+        let mut costs = costs(&surprises(logits), self.temperature, self.power);
+        costs.iter_mut().zip(margins).for_each(|(cost, margin)| *cost -= self.heard(*margin));
+        softmin(costs)
     }
 
     /// Probability that the dispatch of this appeal is disputed, from the dispute head's logit and the calibrated department
@@ -165,11 +198,24 @@ pub fn surprises(logits: &[f32]) -> Vec<f32> {
 
 /// Softmax of `-surprise^power / temperature`.
 pub fn sharpened(surprises: &[f32], temperature: f32, power: f32) -> Vec<f32> {
-    let costs: Vec<f32> = surprises.iter().map(|surprise| surprise.max(0.0).powf(power) / temperature).collect();
+    softmin(costs(surprises, temperature, power))
+}
+
+fn costs(surprises: &[f32], temperature: f32, power: f32) -> Vec<f32> {
+    surprises.iter().map(|surprise| surprise.max(0.0).powf(power) / temperature).collect()
+}
+
+/// Softmax of the costs' negatives.
+pub fn softmin(costs: Vec<f32>) -> Vec<f32> {
     let least = costs.iter().copied().fold(f32::INFINITY, f32::min);
     let weights: Vec<f32> = costs.iter().map(|cost| (least - cost).exp()).collect();
     let total: f32 = weights.iter().sum();
     weights.into_iter().map(|weight| weight / total).collect()
+}
+
+/// `|margin|^power` with the margin's sign.
+pub fn loudness(margin: f32, power: f32) -> f32 {
+    margin.abs().powf(power).copysign(margin)
 }
 
 /// 1 / (1 + e^-x), without overflow on either side.
@@ -202,12 +248,12 @@ mod tests {
         let mut scales = Calibration::default().text_only;
         scales.temperature = 1.7;
         let total: f32 = logits.iter().map(|logit| (logit / 1.7).exp()).sum();
-        for (probability, logit) in scales.department_probabilities(&logits).iter().zip(logits) {
+        for (probability, logit) in scales.department_probabilities(&logits, &[]).iter().zip(logits) {
             assert!((probability - (logit / 1.7).exp() / total).abs() < 1e-6);
         }
         for power in [0.3, 1.8, 3.0] {
             scales.power = power;
-            let probabilities = scales.department_probabilities(&logits);
+            let probabilities = scales.department_probabilities(&logits, &[]);
             assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
             assert!(
                 probabilities[0] > probabilities[3]
@@ -218,10 +264,23 @@ mod tests {
     }
 
     #[test]
+    fn words_move_the_answer_by_their_weight_and_without_margins_not_at_all() {
+        let mut scales = Calibration::default().text_only;
+        scales.words = 2.0;
+        let (alone, heard) =
+            (scales.department_probabilities(&[1.0, 0.0], &[]), scales.department_probabilities(&[1.0, 0.0], &[-0.5, 0.5]));
+        assert!((alone[0] / alone[1] - 1f32.exp()).abs() < 1e-5);
+        assert!((heard[1] / heard[0] - 1f32.exp()).abs() < 1e-5, "one nat for the first, two for the second");
+        let opinion = scales.words_opinion(&[-0.5, 0.5]);
+        assert!((opinion[1] / opinion[0] - 2f32.exp()).abs() < 1e-5);
+        assert!(Calibration::default().text_only.words_opinion(&[-0.5, 0.5]).is_empty());
+    }
+
+    #[test]
     fn huge_logits_give_probabilities_too() {
         let mut scales = Calibration::default().text_only;
         scales.power = 1.8;
-        let probabilities = scales.department_probabilities(&[1e4, -1e4, 0.0]);
+        let probabilities = scales.department_probabilities(&[1e4, -1e4, 0.0], &[]);
         assert_eq!(probabilities, [1.0, 0.0, 0.0]);
         assert!(scales.dispute_risk(1e6, &probabilities) <= 1.0 && scales.dispute_risk(-1e6, &probabilities) >= 0.0);
     }

@@ -30,13 +30,15 @@ pub enum Witness {
     Unlike,
     /// How often dispatches to the proposed department came back: log-odds above those of all.
     History,
+    /// How little the words alone speak for the proposed departments: `-ln p`.
+    SecondOpinion,
 }
 
 impl Witness {
     /// Witnesses of whether an appeal is disputed at all.
     pub const OF_AN_APPEAL: [Self; 5] = [Self::Head, Self::CloseSecond, Self::Unfamiliar, Self::Words, Self::Length];
     /// Witnesses of whether a proposed dispatch comes back.
-    pub const OF_A_PROPOSAL: [Self; 4] = [Self::Doubt, Self::Unlike, Self::History, Self::Words];
+    pub const OF_A_PROPOSAL: [Self; 5] = [Self::Doubt, Self::Unlike, Self::History, Self::Words, Self::SecondOpinion];
 }
 
 /// `dispute.json`.

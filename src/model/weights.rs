@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
 use super::config::BertConfig;
+use super::department_words::DEPARTMENT_WORDS;
 use super::words::DISPUTE_WORDS;
 
 /// Why weights were refused.
@@ -121,10 +122,14 @@ pub fn check(config: &BertConfig, tensors: &HashMap<String, Tensor>) -> Result<(
         if tensors.contains_key(CENTRES) {
             expect(tensors, CENTRES, &[rows, hidden])?;
         }
+        // Buckets are taken from the upper bits of a hash: any other number of them is brought to the next power of two.
+        let buckets = |count: Option<&usize>| count.copied().unwrap_or_default().next_power_of_two().max(2);
         if let Some(words) = tensors.get(DISPUTE_WORDS) {
-            // Buckets are taken from the upper bits of a hash: any other number of them is brought to the next power of two.
-            let buckets = words.dims().last().copied().unwrap_or_default().next_power_of_two().max(2);
-            expect(tensors, DISPUTE_WORDS, &[2, buckets])?;
+            expect(tensors, DISPUTE_WORDS, &[2, buckets(words.dims().last())])?;
+        }
+        if let Some(words) = tensors.get(DEPARTMENT_WORDS) {
+            let but_the_last = words.dims().first().map(|rows| rows.saturating_sub(1));
+            expect(tensors, DEPARTMENT_WORDS, &[buckets(but_the_last.as_ref()) + 1, rows + 1])?;
         }
     }
     if tensors.contains_key("dispute_head.weight") || tensors.contains_key("dispute_head.bias") {

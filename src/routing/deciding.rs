@@ -26,7 +26,8 @@ impl Router {
         if raw.logits.iter().any(|logit| !logit.is_finite()) {
             return Err(RouteError::Model("the encoder gave values that are no numbers".to_owned()));
         }
-        let probabilities = self.scales(appeal).department_probabilities(raw.logits);
+        let scales = self.scales(appeal);
+        let probabilities = scales.department_probabilities(raw.logits, raw.word_margins());
         // What is answered; what the model says of the appeal itself stays as it is beside it.
         let mut answered = probabilities.clone();
         returned::reweigh(&mut answered, &self.info.departments, &appeal.objections, self.takeover.as_ref());
@@ -47,7 +48,7 @@ impl Router {
         let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
         let cosines = self.cosines(raw.embedding);
         let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
-            self.weighed(appeal, raw.dispute_logit, &probabilities, &cosines, &ranked);
+            self.weighed(appeal, raw, &probabilities, &cosines, &ranked);
         let mut decision = Decision {
             departments: ranked.into_iter().map(|one| one.ranked).collect(),
             model_opinion: Vec::new(),
@@ -55,7 +56,7 @@ impl Router {
             proposed_dispatch_risk,
             risk_factors: factors,
             review_reasons: Vec::new(),
-            evidence: evidence::weigh(&appeal.clauses, row, raw.logits, raw.without_clause),
+            evidence: evidence::weigh(&appeal.clauses, |clause| raw.weight(clause, row, scales)),
             tokens_read: appeal.encoding.ids.len(),
             tokens_given: appeal.encoding.tokens_given,
             reading: appeal.encoding.reading,
@@ -98,7 +99,7 @@ impl Router {
     fn weighed(
         &self,
         appeal: &PreparedAppeal,
-        dispute_logit: Option<f32>,
+        raw: &RawAnswer<'_>,
         probabilities: &[f32],
         cosines: &[f32],
         ranked: &[OfTheDay],
@@ -109,9 +110,10 @@ impl Router {
             departments[*row] = Arc::clone(&ranked.department);
         }
         let words = self.weigher.as_ref().and_then(|weigher| weigher.words(appeal.encoding.text_ids()));
-        let text_tokens = appeal.encoding.text_tokens();
+        let (dispute_logit, text_tokens) = (raw.dispute_logit, appeal.encoding.text_tokens());
+        let opinion = self.scales(appeal).words_opinion(raw.word_margins());
         let asked = Asked {
-            witnesses: Witnesses { dispute_logit, probabilities, cosines, words, text_tokens },
+            witnesses: Witnesses { dispute_logit, probabilities, cosines, words, opinion: &opinion, text_tokens },
             with_category: appeal.with_category,
             proposed: &appeal.proposed,
             departments: &departments,
@@ -120,6 +122,13 @@ impl Router {
             Some(weigher) => weigher.weigh(&asked),
             None => dispute::by_scales(self.scales(appeal), &asked),
         }
+    }
+
+    /// How much the words speak for each department: of the whole appeal, and then without each clause. Nothing if nobody asks them.
+    pub(super) fn word_margins(&self, appeal: &PreparedAppeal) -> Vec<Vec<f32>> {
+        let Some(words) = self.department_words.as_ref().filter(|_| self.scales(appeal).words > 0.0) else { return Vec::new() };
+        let hidden = std::iter::once(0..0).chain(appeal.clauses.iter().map(|clause| clause.tokens.clone()));
+        hidden.map(|hidden| words.margins(appeal.encoding.text_ids_outside(hidden))).collect()
     }
 
     fn scales(&self, appeal: &PreparedAppeal) -> &Scales {
@@ -138,6 +147,24 @@ pub(super) struct RawAnswer<'a> {
     pub logits: &'a [f32],
     /// For each clause the department logits when the last layer may not look at it.
     pub without_clause: &'a [&'a [f32]],
+    /// How much the words speak for each department: of the whole appeal, and then without each clause. Empty if nobody asks them.
+    pub margins: &'a [Vec<f32>],
     pub dispute_logit: Option<f32>,
     pub embedding: &'a [f32],
+}
+
+impl RawAnswer<'_> {
+    /// How much the words of the whole appeal speak for each department.
+    fn word_margins(&self) -> &[f32] {
+        self.margins.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// How far what speaks for the department of `row` falls without a clause.
+    fn weight(&self, clause: usize, row: usize, scales: &Scales) -> f32 {
+        let encoder = self.logits[row] - self.without_clause[clause][row];
+        match &self.margins {
+            [] => encoder,
+            [whole, without @ ..] => encoder + scales.heard(whole[row]) - scales.heard(without[clause][row]),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::calibration::Scales;
+use crate::model::calibration::{Scales, surprise};
 use crate::model::{Department, DisputeModel, DisputeWords, Weighings, Witness};
 
 /// Less than this is not worth a dispatcher's look, in log-odds: the odds rise by a tenth.
@@ -44,6 +44,8 @@ pub struct Witnesses<'a> {
     pub cosines: &'a [f32],
     /// Of the words' history, if the model has it.
     pub words: Option<f32>,
+    /// What the words alone say of the departments, by row; empty if they are not asked.
+    pub opinion: &'a [f32],
     /// Tokens of the text that were read.
     pub text_tokens: usize,
 }
@@ -66,7 +68,7 @@ impl Witnesses<'_> {
     }
 
     /// What they say of a dispatch to the departments of `rows`, of which there is at least one. `history` is by row.
-    pub fn of_a_proposal(&self, rows: &[usize], history: &[f32]) -> [(Witness, Option<f32>); 4] {
+    pub fn of_a_proposal(&self, rows: &[usize], history: &[f32]) -> [(Witness, Option<f32>); 5] {
         let together: f32 = rows.iter().map(|row| self.probabilities[*row]).sum();
         let certain = together.clamp(1e-6, 1.0 - 1e-6);
         let likeliest = rows.iter().copied().max_by(|a, b| self.probabilities[*a].total_cmp(&self.probabilities[*b]));
@@ -78,6 +80,10 @@ impl Witnesses<'_> {
             ),
             (Witness::History, likeliest.and_then(|row| history.get(row)).copied()),
             (Witness::Words, self.words),
+            (
+                Witness::SecondOpinion,
+                (!self.opinion.is_empty()).then(|| surprise(rows.iter().map(|row| self.opinion[*row]).sum())),
+            ),
         ]
     }
 }
@@ -181,6 +187,7 @@ impl Asked<'_> {
                 format!("模型认为由{}承办的可能{share}", proposed())
             }
             Witness::Unlike => format!("与{}以往的工单不够相似", proposed()),
+            Witness::SecondOpinion => format!("单看用语，不像{}以往承办的工单", proposed()),
             Witness::History => {
                 let likeliest = rows.iter().find(|row| self.proposed.contains(row));
                 format!("以往派{}的工单改派较多", name(likeliest))
@@ -218,6 +225,7 @@ mod tests {
             probabilities: &[0.7, 0.1, 0.2],
             cosines: &[0.9, 0.5, 0.1],
             words: None,
+            opinion: &[],
             text_tokens: 20,
         };
         weigher().weigh(&Asked { witnesses, with_category: false, proposed, departments: &departments() })
@@ -250,7 +258,8 @@ mod tests {
     #[test]
     fn the_second_department_is_near_if_its_probability_is() {
         let near = |probabilities: &[f32]| {
-            let witnesses = Witnesses { dispute_logit: None, probabilities, cosines: &[], words: None, text_tokens: 0 };
+            let witnesses =
+                Witnesses { dispute_logit: None, probabilities, cosines: &[], words: None, opinion: &[], text_tokens: 0 };
             witnesses.of_the_appeal()[1].1.expect("it always speaks")
         };
         assert!((near(&[0.2, 0.4, 0.4]) - 0.0).abs() < 1e-6 && near(&[0.9, 0.1]) < near(&[0.6, 0.4]));

@@ -1,7 +1,7 @@
 //! Evidence: which parts of the appeal moved the answer.
 //!
 //! For each clause the last layer's [CLS] row is computed once more, this time forbidden to look at the clause's tokens; how far
-//! the lead's logit falls is the clause's weight. That costs one row of one layer for each clause, some percent of a pass, where
+//! the lead's logit falls is the clause's weight, and what the words' own opinion loses with it. That costs one row of one layer for each clause, some percent of a pass, where
 //! hiding the clause from the whole encoder would cost a pass each. It misses what the earlier layers had already carried
 //! elsewhere, so weights rank clauses; they do not add up to the logit.
 
@@ -71,18 +71,16 @@ fn cut(text: &str) -> Vec<Range<u32>> {
     parts
 }
 
-/// The clauses that spoke for the lead (row `lead` of the logits) or against it, strongest first.
-pub fn weigh(clauses: &[Clause], lead: usize, logits: &[f32], without_clause: &[&[f32]]) -> Vec<Evidence> {
-    let mut evidence: Vec<Evidence> = clauses
-        .iter()
-        .zip(without_clause)
-        .map(|(clause, without)| Evidence {
-            start: clause.chars.start,
-            end: clause.chars.end,
-            weight: logits[lead] - without[lead],
-        })
-        .filter(|evidence| evidence.weight.is_finite())
-        .collect();
+/// The clauses that spoke for the lead or against it, strongest first. `weight` tells how far what speaks for the lead falls without
+/// the clause of that number.
+pub fn weigh(clauses: &[Clause], weight: impl Fn(usize) -> f32) -> Vec<Evidence> {
+    let evidence = |(number, clause): (usize, &Clause)| Evidence {
+        start: clause.chars.start,
+        end: clause.chars.end,
+        weight: weight(number),
+    };
+    let mut evidence: Vec<Evidence> =
+        clauses.iter().enumerate().map(evidence).filter(|evidence| evidence.weight.is_finite()).collect();
     evidence.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.start.cmp(&b.start)));
     evidence
 }

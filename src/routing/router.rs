@@ -17,8 +17,8 @@ use super::ruled;
 use super::sentence::second_sentence;
 use crate::catalog::{CatalogError, Day, DepartmentCatalog};
 use crate::model::{
-    Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DISPUTE_WORDS, Department, DisputeWords, Encoder, HeadRows,
-    Likeness, Look, ModelInfo, Sequence, Setting, Takeover,
+    Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DEPARTMENT_WORDS, DISPUTE_WORDS, Department, DepartmentWords,
+    DisputeWords, Encoder, HeadRows, Likeness, Look, ModelInfo, Sequence, Setting, Takeover,
 };
 use crate::rulings::RulingBook;
 use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
@@ -69,6 +69,8 @@ pub struct Router {
     pub(super) calibration: Calibration,
     /// Mean embedding of each department's training orders; empty if the model has none.
     pub(super) centres: Vec<Vec<f32>>,
+    /// What the words alone say of who is responsible; `None` if nobody asked them.
+    pub(super) department_words: Option<DepartmentWords>,
     /// Weighs the witnesses of a dispute; `None` if the folder is from before there were any.
     pub(super) weigher: Option<Weigher>,
     /// Who takes over from whom; `None` if nobody counted.
@@ -112,6 +114,8 @@ impl Router {
             None => Vec::new(),
         };
         let words = artifacts.tensors.get(DISPUTE_WORDS).map(DisputeWords::from_tensor).transpose().map_err(weights)?;
+        let department_words =
+            artifacts.tensors.get(DEPARTMENT_WORDS).map(DepartmentWords::from_tensor).transpose().map_err(weights)?;
         let weigher = artifacts.dispute.clone().map(|model| Weigher::new(model, words, &artifacts.departments));
         let refused = |source| ArtifactsError::Precision { folder: artifacts.folder.clone(), source };
         let encoder = Encoder::new(&artifacts, setting).map_err(refused)?;
@@ -120,7 +124,19 @@ impl Router {
         let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
         let calibration = artifacts.calibration;
         let takeover = Takeover::of(&calibration.redispatches, &info.departments);
-        Ok(Self { info, tokenizer, encoder, calibration, centres, weigher, takeover, catalog: None, newcomers: None, rulings })
+        Ok(Self {
+            info,
+            tokenizer,
+            encoder,
+            calibration,
+            centres,
+            department_words,
+            weigher,
+            takeover,
+            catalog: None,
+            newcomers: None,
+            rulings,
+        })
     }
 
     /// The same router, answering with a catalogue. Each department of the model must be in it. If it holds departments that the
@@ -279,9 +295,11 @@ impl Router {
         let mut decisions = Vec::with_capacity(batch.len());
         for ((appeal, row), like) in batch.iter().zip(firsts).zip(like) {
             let rows = row..row + 1 + appeal.clauses.len();
+            let margins = self.word_margins(appeal);
             let raw = RawAnswer {
                 logits: logits[row],
                 without_clause: &logits[rows.start + 1..rows.end],
+                margins: &margins,
                 dispute_logit: dispute_logits.as_ref().map(|logits| logits[row]),
                 embedding: embeddings[row],
             };

@@ -215,6 +215,7 @@ fn risk_factor(factor: RiskFactor) -> proto::RiskFactor {
         Witness::Doubt => Kind::UnlikelyDepartment,
         Witness::Unlike => Kind::UnlikeDepartment,
         Witness::History => Kind::DepartmentHistory,
+        Witness::SecondOpinion => Kind::UnlikeWords,
     };
     proto::RiskFactor { risk: risk.into(), kind: kind.into(), contribution: factor.contribution, display_text: factor.text }
 }

@@ -3,6 +3,8 @@
 //! The ids are those of Hugging Face's `tokenizer(text, second)` wherever everything fits. What does not fit is not lost
 //! silently: the appeal is read from its head and its tail, and the encoding says so.
 
+use std::ops::Range;
+
 use super::{CleanText, normalize};
 
 /// The most tokens of the second sentence that are read: a category path of four levels has about thirty.
@@ -41,6 +43,12 @@ impl Encoding {
     /// Ids of the appeal's text that were read.
     pub fn text_ids(&self) -> impl Iterator<Item = u32> {
         self.ids.iter().zip(&self.spans).filter(|(_, span)| span.is_some()).map(|(id, _)| *id)
+    }
+
+    /// The same without those at some places.
+    pub fn text_ids_outside(&self, hidden: Range<usize>) -> impl Iterator<Item = u32> {
+        let text = self.ids.iter().zip(&self.spans).enumerate();
+        text.filter(move |(place, (_, span))| span.is_some() && !hidden.contains(place)).map(|(_, (id, _))| *id)
     }
 
     /// Number of tokens of the appeal's text that were read: neither special ones nor the second sentence.

@@ -92,7 +92,8 @@ fn main() -> Result<()> {
         };
         let began = Instant::now();
         for batch in batches.iter().cycle().take(request.count) {
-            step(&config, &trainee, &mut adamw, &StepBatch::new(batch)?, (done, 1_000_000))?;
+            let batch = StepBatch::new(batch, labels.departments.len(), &config)?;
+            step(&config, &trainee, &mut adamw, &batch, (done, 1_000_000))?;
             done += 1;
         }
         writeln!(out, "{}", json!({"ms": began.elapsed().as_secs_f64() * 1e3}))?;
@@ -115,6 +116,7 @@ fn random(vocabulary: usize, departments: usize) -> Vec<EncodedExample> {
         encoding: sequence(&mut rng),
         department: i % departments,
         disputed: Some(i.is_multiple_of(8)),
+        teacher: None,
     };
     (0..RANDOM.0).map(example).collect()
 }

@@ -2,14 +2,16 @@
 //! thresholds beyond which a person should look.
 
 use paidan::evaluation::{DepartmentScores, RiskScores, Truth, WorkOrder, coverage_at, coverage_points};
-use paidan::model::calibration::{DisputeWeights, ProposalWeights, Scales, entropy, sharpened, surprise, surprises};
-use paidan::model::{Calibration, DisputeModel, DisputeWords, Weighings};
+use paidan::model::calibration::{DisputeWeights, ProposalWeights, Scales, entropy, surprise, surprises};
+use paidan::model::{Calibration, DisputeModel, Weighings};
 
 use paidan::routing::Witnesses;
+use rayon::prelude::*;
 
 use crate::dataset::Labels;
 use crate::dispute::Hearing;
 use crate::logistic;
+use crate::lore::Lore;
 use crate::validate::Answers;
 
 /// Precision that answers must have which go out without a person.
@@ -22,6 +24,13 @@ const UNLIKE_SHARE: f64 = 0.01;
 const CLOSE_MARGIN: f32 = 0.15;
 /// Texts with fewer tokens say too little.
 const SHORT_TOKENS: usize = 5;
+/// A margin of the words is worth no more nats than this.
+const MOST_WORDS: f64 = 8.0;
+/// How well the words' weight is found, and in how many rounds at most.
+const WORDS_TOLERANCE: f64 = 0.01;
+const ROUNDS: usize = 8;
+/// No answer counts more than this against the numbers, in nats: one wrong label should not decide for all.
+const MOST_SURPRISE: f64 = 14.0;
 /// Keeps the logistic models of few disputes from running away.
 const RIDGE: f64 = 0.1;
 
@@ -35,24 +44,8 @@ pub struct Judged<'a> {
     pub answers: &'a Answers,
     /// What the training orders taught besides.
     pub lore: &'a Lore,
-}
-
-/// What the training orders taught besides the weights of the encoder and its heads.
-pub struct Lore {
-    /// The mean embedding of each department's orders.
-    pub centres: Vec<Vec<f32>>,
-    /// Words of disputed orders; `None` if it is not known which were.
-    pub words: Option<DisputeWords>,
-    /// How often dispatches to each department came back.
-    pub history: Vec<f32>,
-}
-
-impl Lore {
-    /// Cosine to each department's centre.
-    pub fn cosines(&self, embedding: &[f32]) -> Vec<f32> {
-        let cosine = |centre: &Vec<f32>| centre.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
-        self.centres.iter().map(cosine).collect()
-    }
+    /// How the witnesses are weighed, if that is known already.
+    pub weights: Option<&'a Weighings>,
 }
 
 impl Judged<'_> {
@@ -77,7 +70,7 @@ impl Judged<'_> {
         for (i, disputed) in self.disputed() {
             let rows = self.proposed(i);
             if !rows.is_empty() {
-                let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
+                let probabilities = self.answers.probabilities(i, scales);
                 proposals.push((rows.iter().map(|row| probabilities[*row]).sum(), disputed));
             }
         }
@@ -87,11 +80,14 @@ impl Judged<'_> {
     /// What the witnesses say of each order whose outcome is known: of the appeal, and of the operator's proposal.
     pub fn hearings(&self, scales: &Scales) -> (Hearing, Hearing) {
         let (mut appeals, mut proposals) = (Hearing::default(), Hearing::default());
+        appeals.weights = self.weights.map(|weights| weights.appeal.clone());
+        proposals.weights = self.weights.map(|weights| weights.proposal.clone());
         for (i, disputed) in self.disputed() {
             let text = &self.answers.texts[i];
             let witnesses = Witnesses {
                 dispute_logit: self.answers.dispute_logits.get(i).copied(),
-                probabilities: &scales.department_probabilities(&self.answers.department_logits[i]),
+                probabilities: &self.answers.probabilities(i, scales),
+                opinion: &scales.words_opinion(self.answers.margins(i)),
                 cosines: &self.lore.cosines(&self.answers.embeddings[i]),
                 words: self.lore.words.as_ref().map(|words| words.score(text.iter().copied())),
                 text_tokens: text.len(),
@@ -104,7 +100,7 @@ impl Judged<'_> {
                 proposals.outcomes.push(disputed);
             }
         }
-        (appeals, proposals)
+        (appeals.settled(), proposals.settled())
     }
 
     /// How the witnesses are weighed; `None` if too little is known of one of the two risks.
@@ -113,39 +109,39 @@ impl Judged<'_> {
         Some(Weighings { appeal: appeals.weighing()?, proposal: proposals.weighing()? })
     }
 
-    /// Temperature and power with the least mean negative log-likelihood.
-    fn sharpness(&self) -> (f32, f32) {
-        let known: Vec<(Vec<f32>, usize)> = (0..self.orders.len())
-            .filter_map(|i| self.department(i).map(|row| (surprises(&self.answers.department_logits[i]), row)))
-            .collect();
-        if known.is_empty() {
-            return (1.0, 1.0);
-        }
-        let loss = |temperature: f64, power: f64| -> f64 {
-            let of = |(surprises, row): &(Vec<f32>, usize)| {
-                f64::from(surprise(sharpened(surprises, temperature as f32, power as f32)[*row]))
-            };
-            known.iter().map(of).sum()
-        };
-        // For each power the best temperature; both by their logarithm.
-        let best = |log_power: f64| least(-3.0, 4.0, |log_temperature| loss(log_temperature.exp(), log_power.exp()));
-        let (log_power, _) = least(-1.0, 1.5, |log_power| best(log_power).1);
-        (best(log_power).0.exp() as f32, log_power.exp() as f32)
-    }
-
     fn dispute_features(&self, scales: &Scales) -> (Vec<Vec<f64>>, Vec<bool>) {
         let feature = |i: usize| {
-            let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
+            let probabilities = self.answers.probabilities(i, scales);
             let logit = self.answers.dispute_logits.get(i).copied().unwrap_or_default();
             vec![f64::from(logit), f64::from(entropy(&probabilities))]
         };
         self.disputed().into_iter().map(|(i, disputed)| (feature(i), disputed)).unzip()
     }
 
+    /// The orders whose department the model knows, and its row.
+    fn known(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.orders.len()).filter_map(|i| Some((i, self.department(i)?)))
+    }
+
+    /// What the encoder and the words are worth, by the least negative log-likelihood.
+    fn fit_scales(&self, scales: &mut Scales) {
+        let known: Vec<Answer<'_>> = self
+            .known()
+            .map(|(i, row)| Answer {
+                surprises: surprises(&self.answers.department_logits[i]),
+                margins: self.answers.margins(i),
+                row,
+            })
+            .collect();
+        let fitted = Sharpness::fit(&known);
+        (scales.temperature, scales.power) = (fitted.temperature as f32, fitted.power as f32);
+        (scales.words, scales.words_power) = (fitted.words as f32, fitted.words_power as f32);
+    }
+
     /// Fits everything that depends on the kind of input.
     pub fn scales(&self) -> Scales {
         let mut scales = Calibration::default().text_only;
-        (scales.temperature, scales.power) = self.sharpness();
+        self.fit_scales(&mut scales);
         let (features, outcomes) = self.dispute_features(&scales);
         if let Some(weights) = logistic::fit(&features, &outcomes, RIDGE) {
             scales.dispute = DisputeWeights { head: weights[0] as f32, entropy: weights[1] as f32, bias: weights[2] as f32 };
@@ -162,7 +158,7 @@ impl Judged<'_> {
     pub fn scores(&self, scales: &Scales, weighings: Option<&Weighings>) -> Scores {
         let mut departments = DepartmentScores::new(self.labels.departments.iter().map(|d| d.id.clone()).collect());
         for (i, order) in self.orders.iter().enumerate() {
-            let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
+            let probabilities = self.answers.probabilities(i, scales);
             let name = order.department.as_deref().unwrap_or_default();
             departments.push(&probabilities, self.department(i).map_or(Truth::Unknown(name), Truth::Known));
         }
@@ -175,7 +171,7 @@ impl Judged<'_> {
         }
         if !self.answers.dispute_logits.is_empty() {
             for (i, disputed) in self.disputed() {
-                let probabilities = scales.department_probabilities(&self.answers.department_logits[i]);
+                let probabilities = self.answers.probabilities(i, scales);
                 scores.disputes.push(scales.dispute_risk(self.answers.dispute_logits[i], &probabilities), disputed);
             }
         }
@@ -227,6 +223,76 @@ pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>) -> (Calibra
     review.dispute_risk = quantile(&risks, 1.0 - REVIEW_SHARE).unwrap_or(review.dispute_risk);
     review.familiarity = quantile(&familiarity, UNLIKE_SHARE).unwrap_or(review.familiarity);
     (calibration, dispute)
+}
+
+/// What was answered to an order whose department is known.
+pub struct Answer<'a> {
+    /// `-ln` of the encoder's probabilities, by row.
+    pub surprises: Vec<f32>,
+    /// How much the words speak for each row; empty if they were not asked.
+    pub margins: &'a [f32],
+    /// Row of the truth.
+    pub row: usize,
+}
+
+/// What is fitted to answers: see [`Scales`].
+#[derive(Debug, Clone, Copy)]
+pub struct Sharpness {
+    /// Divides the encoder's surprise.
+    pub temperature: f64,
+    /// Raises it first.
+    pub power: f64,
+    /// What a margin of the words is worth.
+    pub words: f64,
+    /// Raises the margin first.
+    pub words_power: f64,
+}
+
+impl Sharpness {
+    /// The least sum of the answers' losses. Without answers all stays as it is; without margins the words have no weight.
+    pub fn fit(answers: &[Answer<'_>]) -> Self {
+        let mut sharpness = Self { temperature: 1.0, power: 1.0, words: 0.0, words_power: 1.0 };
+        if answers.is_empty() {
+            return sharpness;
+        }
+        let loss = |sharpness: Self| -> f64 {
+            answers.par_iter().map(|answer| answer.loss(sharpness)).collect::<Vec<f64>>().iter().sum()
+        };
+        let asked = answers.iter().any(|answer| !answer.margins.is_empty());
+        for _ in 0..ROUNDS {
+            // For each power the best factor; powers and the temperature by their logarithm.
+            let with = |power: f64, temperature: f64| Self { power: power.exp(), temperature: temperature.exp(), ..sharpness };
+            let best = |power: f64| least(-3.0, 4.0, |temperature| loss(with(power, temperature)));
+            let (power, _) = least(-1.0, 1.5, |power| best(power).1);
+            sharpness = with(power, best(power).0);
+            if !asked {
+                break;
+            }
+            let before = sharpness.words;
+            let with = |power: f64, words: f64| Self { words_power: power.exp(), words, ..sharpness };
+            let best = |power: f64| least(0.0, MOST_WORDS, |words| loss(with(power, words)));
+            let (power, _) = least(-1.0, 1.5, |power| best(power).1);
+            sharpness = with(power, best(power).0);
+            if (sharpness.words - before).abs() < WORDS_TOLERANCE {
+                break;
+            }
+        }
+        sharpness
+    }
+}
+
+impl Answer<'_> {
+    /// `-ln` of the truth's probability.
+    fn loss(&self, by: Sharpness) -> f64 {
+        let mut costs: Vec<f64> =
+            self.surprises.iter().map(|surprise| f64::from(surprise.max(0.0)).powf(by.power) / by.temperature).collect();
+        for (cost, margin) in costs.iter_mut().zip(self.margins) {
+            *cost -= by.words * f64::from(*margin).abs().powf(by.words_power).copysign(f64::from(*margin));
+        }
+        let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let total: f64 = costs.iter().map(|cost| (least - cost).exp()).sum();
+        (costs[self.row] - least + total.ln()).min(MOST_SURPRISE)
+    }
 }
 
 /// Where a function of one minimum is least between `low` and `high`, and its value there: golden section.

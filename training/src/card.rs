@@ -101,10 +101,18 @@ fn held_out(manifest: &Manifest) -> String {
     if rows.is_empty() {
         return rows;
     }
+    let fitted = match manifest.metrics.get(crate::export::WEIGHED_DISPUTES) {
+        Some(disputes) => format!(
+            "Both risks once more. How much each witness counts was fitted on the {disputes} disputes of the training orders, each \
+             answered by a model that had not learnt from it, and the common factor and the bias on four fifths of the validation \
+             orders; or all of it on those, where that foretells held-out ones better. Measured on the fifth"
+        ),
+        None => "Both risks once more, their weights fitted on four fifths of the validation orders and measured on the fifth"
+            .to_owned(),
+    };
     format!(
-        "Both risks once more, their weights fitted on four fifths of the validation orders and measured on the fifth (mean of ten \
-         drawings), and, for the last third, fitted on the two thirds before it. Which witnesses are heard was chosen with these \
-         orders in view. There are few disputes among them: differences of a few hundredths are chance.\n\n\
+        "{fitted} (mean of ten drawings), and, for the last third, fitted on the two thirds before it. Which witnesses are heard was \
+         chosen with these orders in view. There are few disputes among them: differences of a few hundredths are chance.\n\n\
          | | dispute, text alone | dispute, with category | proposed dispatch, text alone | proposed dispatch, with category |\n\
          |---|---|---|---|---|\n{rows}\n"
     )

@@ -60,6 +60,10 @@ pub struct TrainConfig {
     pub max_gradient_norm: f64,
     /// Share of the truth that is spread over all departments.
     pub label_smoothing: f64,
+    /// Share of the target that a teacher's answers have, where there is one (`--crossfit`).
+    pub teacher_share: f64,
+    /// sha-256 of the teacher's answers; `--crossfit` sets it. Empty: no teacher.
+    pub teacher: String,
     /// Dropout of hidden states, attention probabilities and the pooled row.
     pub dropout: f32,
     /// Weight of the dispute loss beside the department loss.
@@ -92,6 +96,8 @@ impl Default for TrainConfig {
             warmup: 0.1,
             max_gradient_norm: 1.0,
             label_smoothing: 0.1,
+            teacher_share: 0.5,
+            teacher: String::new(),
             dropout: 0.1,
             dispute_weight: 0.5,
             hide_category: 0.5,
@@ -115,7 +121,12 @@ impl TrainConfig {
 
     /// Refuses values that cannot train.
     pub fn check(&self) -> Result<()> {
-        let shares = [("warmup", self.warmup), ("hide_category", self.hide_category), ("hide_type", self.hide_type)];
+        let shares = [
+            ("warmup", self.warmup),
+            ("hide_category", self.hide_category),
+            ("hide_type", self.hide_type),
+            ("teacher_share", self.teacher_share),
+        ];
         for (key, value) in shares {
             ensure!((0.0..=1.0).contains(&value), "{key} must be between 0 and 1, not {value}");
         }

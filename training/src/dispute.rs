@@ -3,6 +3,10 @@
 //! Validation holds some fifty disputes: too few for as many free weights. So the witnesses, each brought to the same spread,
 //! begin as equals (equal weights are hard to beat with few data: Dawes 1979); one weight for all of them is fitted freely, and
 //! each may only depart from it as far as a strong ridge lets it. What would speak against its own sense is not heard at all.
+//!
+//! Training holds some hundreds. Where each training order was answered by a model that did not learn from it
+//! ([`crate::crossfit`]), the weights are fitted freely on those, and only a common factor and the bias on validation. Which of the two
+//! ways is taken is decided for each risk by what it is worth on held-out validation orders.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +38,8 @@ pub struct Hearing {
     pub values: Vec<Vec<(Witness, Option<f32>)>>,
     /// Whether it came as the risk says.
     pub outcomes: Vec<bool>,
+    /// How the witnesses are weighed, if that was fitted on other orders; then only a common factor and the bias are fitted here.
+    pub weights: Option<Weighing>,
 }
 
 /// Figures on orders that the weights were not fitted on.
@@ -48,14 +54,64 @@ impl Hearing {
         Self {
             values: rows.iter().map(|row| self.values[*row].clone()).collect(),
             outcomes: rows.iter().map(|row| self.outcomes[*row]).collect(),
+            weights: self.weights.clone(),
         }
     }
 
     /// The weights; `None` if there is nothing to learn: no witness, or one outcome only.
     pub fn weighing(&self) -> Option<Weighing> {
+        match &self.weights {
+            Some(weights) => self.rescaled(weights),
+            None => self.fitted(FREEDOM),
+        }
+    }
+
+    /// Each witness by a weight of its own: for hundreds of disputes.
+    pub fn freely(&self) -> Option<Weighing> {
+        self.fitted(1.0)
+    }
+
+    /// Keeps the given weights only if they foretell these orders no worse than weights of their own would: past disputes were of
+    /// other months.
+    pub fn settled(mut self) -> Self {
+        let own = Self { weights: None, ..self.clone() };
+        if self.weights.is_some() && own.held_out_loss() < self.held_out_loss() {
+            self.weights = None;
+        }
+        self
+    }
+
+    /// Mean `-ln` of what was said of the outcomes, on folds that the weights were not fitted on; the mean of several drawings.
+    fn held_out_loss(&self) -> f64 {
+        let surprise = |(risk, outcome): &(f32, bool)| {
+            let said = if *outcome { *risk } else { 1.0 - risk };
+            -f64::from(said.max(1e-6)).ln()
+        };
+        let (mut sum, mut count) = (0.0, 0usize);
+        for drawing in 0..DRAWINGS {
+            let scores = self.cross_validated(drawing);
+            sum += scores.pairs().iter().map(surprise).sum::<f64>();
+            count += scores.pairs().len();
+        }
+        sum / count.max(1) as f64
+    }
+
+    /// These weights, by a common factor, on witnesses as they speak here.
+    fn rescaled(&self, weights: &Weighing) -> Option<Weighing> {
+        let mut scaled = self.scaled(&weights.witnesses.keys().copied().collect::<Vec<_>>());
+        scaled.iter_mut().for_each(|one| one.weight = f64::from(weights.witnesses[&one.witness].weight));
+        let sum = |i: usize| vec![scaled.iter().map(|one| one.weight * one.values[i]).sum::<f64>()];
+        let sums: Vec<Vec<f64>> = (0..self.values.len()).map(sum).collect();
+        let found = logistic::fit(&sums, &self.outcomes, RIDGE)?;
+        let factor = found[0].max(0.0);
+        let witnesses = scaled.iter().map(|one| (one.witness, one.weighed(factor * one.weight))).collect();
+        Some(Weighing { bias: found[1] as f32, witnesses })
+    }
+
+    fn fitted(&self, freedom: f64) -> Option<Weighing> {
         let mut heard: Vec<Witness> = self.values.first()?.iter().map(|(witness, _)| *witness).collect();
         loop {
-            let weighing = self.weighing_of(&heard)?;
+            let weighing = self.weighing_of(&heard, freedom)?;
             let least = weighing.witnesses.iter().min_by(|a, b| a.1.weight.total_cmp(&b.1.weight))?;
             if least.1.weight >= 0.0 {
                 return Some(weighing);
@@ -65,11 +121,12 @@ impl Hearing {
         }
     }
 
-    fn weighing_of(&self, heard: &[Witness]) -> Option<Weighing> {
+    /// The witnesses as they speak of all orders, each brought to a mean of nought and a spread of one.
+    fn scaled(&self, heard: &[Witness]) -> Vec<Scaled> {
         let value = |row: &Vec<(Witness, Option<f32>)>, witness: Witness| {
             row.iter().find(|(one, _)| *one == witness).and_then(|(_, value)| *value).map(f64::from)
         };
-        let mut scaled: Vec<(Witness, f64, f64, Vec<f64>)> = Vec::new();
+        let mut scaled = Vec::new();
         for witness in heard {
             // Only who spoke of every order can be measured against a typical one.
             let Some(values) = self.values.iter().map(|row| value(row, *witness)).collect::<Option<Vec<f64>>>() else {
@@ -78,22 +135,25 @@ impl Hearing {
             let typical = values.iter().sum::<f64>() / values.len() as f64;
             let spread = (values.iter().map(|x| (x - typical).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
             if spread > LEAST_SPREAD {
-                scaled.push((*witness, typical, spread, values.iter().map(|x| (x - typical) / spread).collect()));
+                let values = values.iter().map(|x| (x - typical) / spread).collect();
+                scaled.push(Scaled { witness: *witness, typical, spread, weight: 0.0, values });
             }
         }
+        scaled
+    }
+
+    fn weighing_of(&self, heard: &[Witness], freedom: f64) -> Option<Weighing> {
+        let scaled = self.scaled(heard);
         let row = |i: usize| {
-            let each = scaled.iter().map(|(.., values)| values[i]);
-            std::iter::once(each.clone().sum()).chain(each.map(|x| FREEDOM * x)).collect()
+            let each = scaled.iter().map(|one| one.values[i]);
+            std::iter::once(each.clone().sum()).chain(each.map(|x| freedom * x)).collect()
         };
         let features: Vec<Vec<f64>> = (0..self.values.len()).map(row).collect();
         if scaled.is_empty() {
             return None;
         }
         let weights = logistic::fit(&features, &self.outcomes, RIDGE)?;
-        let weight = |(k, (witness, typical, spread, _)): (usize, &(Witness, f64, f64, Vec<f64>))| {
-            let weight = weights[0] + FREEDOM * weights[k + 1];
-            (*witness, Weight { typical: *typical as f32, spread: *spread as f32, weight: weight as f32 })
-        };
+        let weight = |(k, one): (usize, &Scaled)| (one.witness, one.weighed(weights[0] + freedom * weights[k + 1]));
         let bias = *weights.last()? as f32;
         Some(Weighing { bias, witnesses: scaled.iter().enumerate().map(weight).collect() })
     }
@@ -161,12 +221,27 @@ impl Hearing {
     }
 }
 
+/// One witness on all orders.
+struct Scaled {
+    witness: Witness,
+    typical: f64,
+    spread: f64,
+    weight: f64,
+    values: Vec<f64>,
+}
+
+impl Scaled {
+    fn weighed(&self, weight: f64) -> Weight {
+        Weight { typical: self.typical as f32, spread: self.spread as f32, weight: weight as f32 }
+    }
+}
+
 fn common(measures: &RiskMeasures) -> [(&'static str, Option<f64>); 3] {
     [("auc", measures.auc), ("average_precision", measures.average_precision), ("ece", measures.ece)]
 }
 
 /// For each department how often dispatches to it came back, in log-odds above those of all; 0 where nobody was asked.
-pub fn history(training: &[WorkOrder], labels: &Labels) -> Vec<f32> {
+pub fn history<'a>(training: impl Iterator<Item = &'a WorkOrder>, labels: &Labels) -> Vec<f32> {
     let mut asked = vec![(0f64, 0f64); labels.departments.len()];
     let (mut all, mut back) = (0f64, 0f64);
     for order in training {
@@ -204,7 +279,7 @@ mod tests {
                 (Witness::Length, Some(3.0)),
             ]
         });
-        Hearing { values: values.collect(), outcomes }
+        Hearing { values: values.collect(), outcomes, weights: None }
     }
 
     #[test]
@@ -212,6 +287,41 @@ mod tests {
         let weighing = hearing().weighing().expect("a fit");
         assert_eq!(weighing.witnesses.keys().copied().collect::<Vec<_>>(), [Witness::Head]);
         assert!(weighing.witnesses[&Witness::Head].weight > 0.0);
+    }
+
+    #[test]
+    fn given_weights_keep_their_proportions_and_find_their_scale() {
+        let mut hearing = hearing();
+        for (row, values) in hearing.values.iter_mut().enumerate() {
+            values[1].1 = Some(((row * 53) % 17) as f32);
+        }
+        let weight = |weight| Weight { typical: 9.0, spread: 9.0, weight };
+        let witnesses = BTreeMap::from([(Witness::Head, weight(0.2)), (Witness::Words, weight(0.1))]);
+        hearing.weights = Some(Weighing { bias: 7.0, witnesses });
+        let weighing = hearing.weighing().expect("a fit");
+        let of = |witness| weighing.witnesses[&witness];
+        assert!((of(Witness::Head).weight / of(Witness::Words).weight - 2.0).abs() < 1e-5);
+        assert!(of(Witness::Head).weight > 0.2, "it is worth more here: {weighing:?}");
+        assert!(of(Witness::Head).typical < 2.0, "measured against these orders, not those");
+        let scores = hearing.scores(&weighing);
+        let mean = scores.pairs().iter().map(|(risk, _)| f64::from(*risk)).sum::<f64>() / scores.pairs().len() as f64;
+        assert!((mean - 1.0 / 7.0).abs() < 1e-3, "{mean}");
+    }
+
+    #[test]
+    fn weights_of_other_months_are_kept_only_if_they_are_no_worse_than_own_ones() {
+        let given = |head: f32, words: f32| {
+            let mut hearing = hearing();
+            for (row, values) in hearing.values.iter_mut().enumerate() {
+                values[1].1 = Some(((row * 53) % 17) as f32);
+            }
+            let weight = |weight| Weight { typical: 0.0, spread: 1.0, weight };
+            let witnesses = BTreeMap::from([(Witness::Head, weight(head)), (Witness::Words, weight(words))]);
+            hearing.weights = Some(Weighing { bias: 0.0, witnesses });
+            hearing.settled().weights.is_some()
+        };
+        assert!(given(1.0, 0.0), "the head knows");
+        assert!(!given(0.0, 1.0), "the words do not");
     }
 
     #[test]

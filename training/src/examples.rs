@@ -1,5 +1,7 @@
 //! From orders to what a step reads: token ids with the category shown or hidden, labels, and which of them are known.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use paidan::evaluation::WorkOrder;
@@ -13,6 +15,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::config::TrainConfig;
 use crate::dataset::Labels;
+use crate::loss::target;
 
 /// An order ready to learn from.
 pub struct Example {
@@ -23,6 +26,8 @@ pub struct Example {
     pub department: Option<usize>,
     /// Whether it was disputed, if known.
     pub disputed: Option<bool>,
+    /// What a teacher says of it, by row; it sums to one.
+    pub teacher: Option<Arc<[f32]>>,
 }
 
 impl Example {
@@ -35,6 +40,7 @@ impl Example {
             appeal_type: fields.appeal_type.clone(),
             department: order.department.as_deref().and_then(|name| labels.row(name)),
             disputed: order.rerouted,
+            teacher: None,
         }
     }
 
@@ -51,8 +57,8 @@ impl Example {
 pub struct StepBatch {
     /// Tokens of all its orders.
     pub tokens: Batch,
-    /// Department rows, u32 [orders].
-    pub departments: Tensor,
+    /// What the departments' row should say, f32 [orders, departments].
+    pub targets: Tensor,
     /// 1 where disputed, f32 [orders].
     pub disputed: Tensor,
     /// 1 where it is known whether it was disputed, f32 [orders].
@@ -72,7 +78,7 @@ pub fn epoch_batches(
         let (Some(department), hidden, kind) = (example.department, rng.random::<f64>(), rng.random::<f64>()) else { continue };
         let show = hidden >= config.hide_category;
         let encoding = example.encode(tokenizer, show, show && kind >= config.hide_type, config.max_tokens)?;
-        encoded.push(EncodedExample { encoding, department, disputed: example.disputed });
+        encoded.push(EncodedExample { encoding, department, disputed: example.disputed, teacher: example.teacher.clone() });
     }
     encoded.shuffle(&mut rng);
     // Orders of like length share a step, so that no step waits for one long order; the pools keep the mixture random.
@@ -97,21 +103,27 @@ pub struct EncodedExample {
     pub department: usize,
     /// Whether it was disputed, if known.
     pub disputed: Option<bool>,
+    /// What a teacher says of it.
+    pub teacher: Option<Arc<[f32]>>,
 }
 
 impl StepBatch {
-    /// Lays the orders of one step end to end.
-    pub fn new(examples: &[EncodedExample]) -> candle_core::Result<Self> {
+    /// Lays the orders of one step end to end, to learn `departments` apart.
+    pub fn new(examples: &[EncodedExample], departments: usize, config: &TrainConfig) -> candle_core::Result<Self> {
         let device = &Device::Cpu;
         let tokens = Batch::new(examples.iter().map(|e| (&e.encoding.ids[..], &e.encoding.type_ids[..])), device)?;
         let flag = |value: bool| if value { 1f32 } else { 0.0 };
-        let departments: Vec<u32> = examples.iter().map(|e| e.department as u32).collect();
+        let target = |e: &EncodedExample| {
+            let teacher = e.teacher.as_deref().map(|teacher| (teacher, config.teacher_share));
+            target(e.department, departments, config.label_smoothing, teacher)
+        };
+        let targets: Vec<f32> = examples.iter().flat_map(target).collect();
         let disputed: Vec<f32> = examples.iter().map(|e| flag(e.disputed == Some(true))).collect();
         let known: Vec<f32> = examples.iter().map(|e| flag(e.disputed.is_some())).collect();
         let count = examples.len();
         Ok(Self {
             tokens,
-            departments: Tensor::from_vec(departments, count, device)?,
+            targets: Tensor::from_vec(targets, (count, departments), device)?,
             disputed: Tensor::from_vec(disputed, count, device)?,
             known: Tensor::from_vec(known, count, device)?,
         })

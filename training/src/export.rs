@@ -9,23 +9,27 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use paidan::model::{
-    Artifacts, BertConfig, CENTRES, DISPUTE_WORDS, DataRecord, Encoder, FileRecord, Int8Gate, Manifest, Precision, Setting,
-    file, sha256_hex,
+    Artifacts, BertConfig, CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS, DataRecord, Encoder, FileRecord, Int8Gate, Manifest,
+    Precision, Setting, file, sha256_hex,
 };
 use paidan::text::AppealTokenizer;
 
-use crate::calibrate::{Judged, Lore, Scores, calibrate};
+use crate::calibrate::{Judged, Scores, calibrate};
 use crate::card;
 use crate::checkpoint::{Progress, RunFolder, beside, write_flushed, write_tensors};
+use crate::crossfit::CrossWeights;
 use crate::dataset::{Labels, Orders};
-use crate::dispute::{self, Hearing};
+use crate::dispute::Hearing;
 use crate::examples::{Example, InputKind};
 use crate::gate;
 use crate::likeness::{Read, study};
+use crate::lore::Lore;
 use crate::report;
 use crate::returns::redispatches;
 use crate::validate::{Answers, answer};
-use crate::words;
+
+/// Name of a figure: of how many training orders' disputes the witnesses' weights were fitted; absent if on validation orders.
+pub const WEIGHED_DISPUTES: &str = "weighed_disputes";
 
 /// What an export is made from.
 pub struct Export<'a> {
@@ -45,6 +49,8 @@ pub struct Export<'a> {
     pub tokenizer: &'a AppealTokenizer,
     /// How the run went.
     pub progress: &'a Progress,
+    /// How the witnesses of a dispute are weighed, where that was fitted on the training orders.
+    pub weights: Option<&'a CrossWeights>,
     /// Commit of the program that trained it, if that was not this one: the weights are then calibrated anew.
     pub trained_by: Option<&'a str>,
 }
@@ -74,35 +80,52 @@ impl Export<'_> {
         let limit = artifacts.config.max_position_embeddings;
         crate::say("finding the departments' centres and what became of earlier disputes");
         let seen = answer(&exact, self.training_examples, self.tokenizer, InputKind::TextOnly, limit)?;
-        let lore = self.lore(&seen, artifacts.config.hidden_size);
+        let lore = Lore::of(self.training.orders.iter(), self.training_examples, &seen, self.labels);
         crate::say("calibrating on the validation orders");
-        let text = answer(&exact, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
-        let category = answer(&exact, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
-        let judged = |answers| Judged { orders: &self.validation.orders, labels: self.labels, answers, lore: &lore };
-        let (mut calibration, dispute) = calibrate(&judged(&text), &judged(&category));
+        let read = |encoder, kind| -> Result<Answers> {
+            let mut answers = answer(encoder, self.validation_examples, self.tokenizer, kind, limit)?;
+            answers.ask_words(&lore.department_words);
+            Ok(answers)
+        };
+        let (text, category) = (read(&exact, InputKind::TextOnly)?, read(&exact, InputKind::WithCategory)?);
+        let judged = |kind, answers| Judged {
+            orders: &self.validation.orders,
+            labels: self.labels,
+            answers,
+            lore: &lore,
+            weights: self.weights.map(|weights| weights.of(kind)),
+        };
+        let (judged, judged_category) =
+            (|answers| judged(InputKind::TextOnly, answers), |answers| judged(InputKind::WithCategory, answers));
+        let (mut calibration, dispute) = calibrate(&judged(&text), &judged_category(&category));
         crate::say("trying standing rulings and precedents on the validation orders");
         let past = Read::of_training(&self.training.orders, &seen);
         let later = Read::both_inputs(&self.validation.orders, &text, &category, &calibration);
         calibration.precedents = study(self.labels, &past, &later).bounds;
         calibration.redispatches = redispatches(&self.training.orders);
+        // Measured on embeddings, which calibration leaves as they are; a base model has none.
+        calibration.duties.clone_from(&self.base.calibration.duties);
         let (text_only, with_category) = (dispute.as_ref().map(|d| &d.text_only), dispute.as_ref().map(|d| &d.with_category));
         let text_scores = judged(&text).scores(&calibration.text_only, text_only);
-        let category_scores = judged(&category).scores(&calibration.with_category, with_category);
+        let category_scores = judged_category(&category).scores(&calibration.with_category, with_category);
         let mut metrics = BTreeMap::new();
         self.measures(&mut metrics, "text_only", &text_scores);
         self.measures(&mut metrics, "with_category", &category_scores);
+        if self.weights.is_some() {
+            let disputes = self.training.orders.iter().filter(|order| order.rerouted == Some(true)).count();
+            metrics.insert(WEIGHED_DISPUTES.to_owned(), disputes as f64);
+        }
         if dispute.is_some() {
             held_out(&mut metrics, "text_only", judged(&text).hearings(&calibration.text_only));
-            held_out(&mut metrics, "with_category", judged(&category).hearings(&calibration.with_category));
+            held_out(&mut metrics, "with_category", judged_category(&category).hearings(&calibration.with_category));
         }
 
         crate::say("measuring int8 beside f32");
         let int8 = encoder(Precision::Int8)?;
-        let int8_text = answer(&int8, self.validation_examples, self.tokenizer, InputKind::TextOnly, limit)?;
-        let int8_category = answer(&int8, self.validation_examples, self.tokenizer, InputKind::WithCategory, limit)?;
+        let (int8_text, int8_category) = (read(&int8, InputKind::TextOnly)?, read(&int8, InputKind::WithCategory)?);
         let mut int8_metrics = BTreeMap::new();
         self.measures(&mut int8_metrics, "text_only", &judged(&int8_text).scores(&calibration.text_only, text_only));
-        let int8_scores = judged(&int8_category).scores(&calibration.with_category, with_category);
+        let int8_scores = judged_category(&int8_category).scores(&calibration.with_category, with_category);
         self.measures(&mut int8_metrics, "with_category", &int8_scores);
         let gate = gate::int8(&metrics, &int8_metrics);
         crate::say(&gate::verdict(&gate));
@@ -149,41 +172,14 @@ impl Export<'_> {
         for (name, tensor) in tensors {
             half.insert(name.clone(), tensor.to_dtype(DType::F16)?);
         }
-        if let Some(Lore { centres, words, .. }) = lore {
+        if let Some(Lore { centres, department_words, words, .. }) = lore {
             half.insert(CENTRES.to_owned(), Tensor::new(centres.clone(), &Device::Cpu)?.to_dtype(DType::F16)?);
+            half.insert(DEPARTMENT_WORDS.to_owned(), department_words.to_tensor()?.to_dtype(DType::F16)?);
             if let Some(words) = words {
                 half.insert(DISPUTE_WORDS.to_owned(), words.to_tensor()?.to_dtype(DType::F16)?);
             }
         }
         write_tensors(&half, &folder.join(file::WEIGHTS))
-    }
-
-    /// What the training orders teach besides the weights.
-    fn lore(&self, seen: &Answers, width: usize) -> Lore {
-        let orders = &self.training.orders;
-        let known = orders.iter().zip(&seen.texts).filter_map(|(order, text)| order.rerouted.map(|known| (&text[..], known)));
-        Lore {
-            centres: self.centres(&seen.embeddings, width),
-            words: words::fit(known),
-            history: dispute::history(orders, self.labels),
-        }
-    }
-
-    /// The mean embedding of each department's training orders, of length one.
-    fn centres(&self, embeddings: &[Vec<f32>], width: usize) -> Vec<Vec<f32>> {
-        let mut centres = vec![vec![0f32; width]; self.labels.departments.len()];
-        for (example, embedding) in self.training_examples.iter().zip(embeddings) {
-            if let Some(row) = example.department {
-                for (sum, x) in centres[row].iter_mut().zip(embedding) {
-                    *sum += x;
-                }
-            }
-        }
-        for centre in &mut centres {
-            let length = centre.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-            centre.iter_mut().for_each(|x| *x /= length);
-        }
-        centres
     }
 
     fn measures(&self, metrics: &mut BTreeMap<String, f64>, kind: &str, scores: &Scores) {

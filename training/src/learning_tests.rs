@@ -53,7 +53,7 @@ fn every_variable_receives_a_gradient() {
     with_trainer(&config, |trainer| {
         let trainee = trainer.trainee().expect("a model");
         let batches = epoch_batches(trainer.training, trainer.tokenizer, &config, 0).expect("batches");
-        let batch = StepBatch::new(&batches[0]).expect("a batch");
+        let batch = StepBatch::new(&batches[0], trainer.labels.departments.len(), &config).expect("a batch");
         let gradients = loss(&config, &trainee, &batch, 0).expect("a loss").backward().expect("gradients");
         assert_eq!(trainee.variables.len(), 5 + 2 * 16 + 2 + 2 + 2, "embeddings, two layers, pooler, two heads");
         for (name, variable) in &trainee.variables {
@@ -73,7 +73,7 @@ fn sixteen_orders_can_be_learnt_by_heart() {
         let trainee = trainer.trainee().expect("a model");
         let mut adamw = AdamW::new(&trainee.variables, 0.0, 1.0);
         let batches = epoch_batches(trainer.training, trainer.tokenizer, &config, 0).expect("batches");
-        let batch = StepBatch::new(&batches[0]).expect("a batch");
+        let batch = StepBatch::new(&batches[0], trainer.labels.departments.len(), &config).expect("a batch");
         let mut value = f32::MAX;
         for step in 0..150 {
             let loss = loss(&config, &trainee, &batch, step).expect("a loss");

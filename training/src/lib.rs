@@ -10,7 +10,9 @@ mod calibrate;
 mod card;
 pub mod checkpoint;
 pub mod config;
+pub mod crossfit;
 pub mod dataset;
+mod department_words;
 mod dispute;
 pub mod duties;
 pub mod examples;
@@ -21,6 +23,7 @@ pub mod labelled;
 mod learning_tests;
 pub mod likeness;
 mod logistic;
+mod lore;
 mod loss;
 pub mod matters;
 pub mod model;
@@ -32,8 +35,9 @@ pub mod repeats;
 mod report;
 pub mod returns;
 pub mod step;
+pub mod teacher;
 pub mod trainer;
-mod validate;
+pub mod validate;
 mod words;
 
 /// Writes a line for the person who waits.

@@ -3,13 +3,25 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::log_softmax;
 
-/// Cross-entropy with label smoothing (Szegedy et al. 2016): the truth is `1 - smoothing` on the label and the rest spread
-/// evenly over all departments. `logits` [orders, departments], `labels` u32 [orders]; the mean over the orders.
-pub fn department_loss(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
-    let log_probabilities = log_softmax(logits, D::Minus1)?;
-    let label = log_probabilities.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?;
-    let even = log_probabilities.mean_all()?;
-    ((label * -(1.0 - smoothing))? + (even * -smoothing)?)?.contiguous()
+/// Cross-entropy of `logits` [orders, departments] against `targets` [orders, departments], each row a distribution; the mean
+/// over the orders.
+pub fn department_loss(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let orders = logits.dim(0)?.max(1) as f64;
+    (log_softmax(logits, D::Minus1)? * targets)?.sum_all()? * (-1.0 / orders)
+}
+
+/// What an order's row should say: `1 - smoothing` on its department and the rest spread evenly over all (label smoothing,
+/// Szegedy et al. 2016); of that, `share` gives way to what a teacher says of it (Hinton et al. 2015), where there is one.
+pub fn target(department: usize, departments: usize, smoothing: f64, teacher: Option<(&[f32], f64)>) -> Vec<f32> {
+    let mut target = vec![(smoothing / departments as f64) as f32; departments];
+    if let Some(value) = target.get_mut(department) {
+        *value += (1.0 - smoothing) as f32;
+    }
+    if let Some((teacher, share)) = teacher {
+        let share = share as f32;
+        target.iter_mut().zip(teacher).for_each(|(value, said)| *value += share * (said - *value));
+    }
+    target
 }
 
 /// Binary cross-entropy of `logits` [orders] against `labels` [orders] (0 or 1), over the orders where `known` [orders] is 1;
@@ -32,11 +44,19 @@ mod tests {
     #[test]
     fn department_loss_is_that_of_pytorch() -> Result<()> {
         let logits = Tensor::new(&[[1.0f32, 2.0, 3.0], [0.5, -1.0, 0.0]], &Device::Cpu)?;
-        let labels = Tensor::new(&[2u32, 1], &Device::Cpu)?;
-        let loss = |smoothing| department_loss(&logits, &labels, smoothing)?.to_scalar::<f32>();
+        let loss = |smoothing| {
+            let targets = Tensor::new(vec![target(2, 3, smoothing, None), target(1, 3, smoothing, None)], &Device::Cpu)?;
+            department_loss(&logits, &targets)?.to_scalar::<f32>()
+        };
         assert!((loss(0.0)? - 1.255_868_3).abs() < 1e-5, "{}", loss(0.0)?);
         assert!((loss(0.1)? - 1.264_201_6).abs() < 1e-5, "{}", loss(0.1)?);
         Ok(())
+    }
+
+    #[test]
+    fn a_teacher_takes_its_share_of_the_target() {
+        assert_eq!(target(1, 2, 0.0, Some((&[0.75, 0.25], 0.5))), [0.375, 0.625]);
+        assert_eq!(target(1, 2, 0.0, Some((&[0.75, 0.25], 0.0))), [0.0, 1.0]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use paidan::text::AppealTokenizer;
 use paidan_training::average::average;
 use paidan_training::checkpoint::Progress;
 use paidan_training::config::TrainConfig;
+use paidan_training::crossfit::{CrossWeights, Crossfit, TEACHER};
 use paidan_training::dataset::{Labels, Orders};
 use paidan_training::duties;
 use paidan_training::examples::Example;
@@ -20,6 +21,7 @@ use paidan_training::recurrences::backtest;
 use paidan_training::refit::refit;
 use paidan_training::repeats;
 use paidan_training::say;
+use paidan_training::teacher::Teacher;
 use paidan_training::trainer::Trainer;
 
 /// Retrains paidan's router on a city's own labelled orders.
@@ -38,6 +40,9 @@ struct Cli {
 enum Command {
     /// Fine-tunes a base model, calibrates it and writes a model folder.
     Train(TrainArgs),
+    /// Has each order answered by a model that did not learn from it: a teacher for train, weights for the witnesses of a
+    /// dispute, and the labels that are worth reading again.
+    Crossfit(CrossfitArgs),
     /// Calibrates a model folder anew, its weights left as they are: after new validation orders, or a new way to calibrate.
     Calibrate(CalibrateArgs),
     /// Writes the mean of several runs' weights, calibrated anew: often better than each, as fast as one.
@@ -80,6 +85,10 @@ struct Common {
     /// Training configuration (TOML); without it the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The folder of a crossfit of these orders: what its models say is learnt from beside the labels, and the witnesses of a dispute
+    /// are weighed as it found.
+    #[arg(long, value_name = "DIR")]
+    crossfit: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -89,6 +98,29 @@ struct TrainArgs {
     /// Go on from the last checkpoint.
     #[arg(long)]
     resume: bool,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train crossfit --orders train.jsonl --base bge-small-zh-v1.5 --out models/ourcity.crossfit\n  \
+    paidan-train train --crossfit models/ourcity.crossfit ..."
+)]
+struct CrossfitArgs {
+    /// Labelled orders, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// Folder of the base model.
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// Where teacher.jsonl, weights.json and doubts.tsv go. What is done there already is not done again.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How many models share the orders.
+    #[arg(long, default_value_t = 5)]
+    folds: usize,
+    /// Training configuration (TOML); without it the defaults. Fewer epochs do than for a model that is released.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -117,6 +149,9 @@ struct CalibrateArgs {
     /// Later orders to calibrate and judge by.
     #[arg(long, value_name = "FILE")]
     validation: PathBuf,
+    /// The folder of a crossfit of the same orders: the witnesses of a dispute are weighed as it found.
+    #[arg(long, value_name = "DIR")]
+    crossfit: Option<PathBuf>,
     /// Where the new model folder goes; an earlier model stays as DIR.previous.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -257,9 +292,9 @@ fn returns(args: &LikenessArgs) -> Result<()> {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),
-        Command::Calibrate(args) => {
-            refit(&args.model, &args.orders, &args.validation, &args.out).map(|manifest| say_figures(&manifest, &args.out))
-        }
+        Command::Crossfit(args) => crossfit(&args),
+        Command::Calibrate(args) => refit(&args.model, [&args.orders, &args.validation], args.crossfit.as_deref(), &args.out)
+            .map(|manifest| say_figures(&manifest, &args.out)),
         Command::Likeness(args) => likeness(&args),
         Command::Matters(args) => several_matters(&args),
         Command::Repeats(args) => repeated_orders(&args),
@@ -275,6 +310,18 @@ fn main() -> ExitCode {
             ExitCode::from(65)
         }
     }
+}
+
+fn crossfit(args: &CrossfitArgs) -> Result<()> {
+    let config = args.config.as_deref().map_or_else(|| Ok(TrainConfig::default()), TrainConfig::read)?;
+    let orders = Orders::read(&args.orders)?;
+    orders.report_faults();
+    let base = Artifacts::open(&args.base).context("the base model was refused")?;
+    let tokenizer = AppealTokenizer::from_bytes(&base.tokenizer)?;
+    let (labels, folds) = (Labels::collect(&orders)?, args.folds);
+    let crossfit = Crossfit { config: &config, base: &base, tokenizer: &tokenizer, orders: &orders, labels: &labels, folds };
+    say(&crossfit.run(&args.out)?.text());
+    Ok(())
 }
 
 /// Reads what there is to learn from, lets `learn` have its way with it, and exports what came of it.
@@ -296,7 +343,15 @@ fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) ->
     let tokenizer = AppealTokenizer::from_bytes(&base.tokenizer)?;
     let examples =
         |orders: &Orders| -> Vec<Example> { orders.orders.iter().map(|order| Example::new(order, &labels)).collect() };
-    let (training_examples, validation_examples) = (examples(&training), examples(&validation));
+    let (mut training_examples, validation_examples) = (examples(&training), examples(&validation));
+    let mut weights = None;
+    if let Some(folder) = &common.crossfit {
+        weights = CrossWeights::read(folder)?;
+        let teacher = Teacher::read(&folder.join(TEACHER), &labels)?;
+        let taught = teacher.teach(&training, &mut training_examples);
+        say(&format!("the teacher answers {taught} of {} training orders", training.orders.len()));
+        config.teacher = teacher.sha256;
+    }
     let mut progress = learn(&Trainer {
         config: &config,
         base: &base,
@@ -319,6 +374,7 @@ fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) ->
         validation_examples: &validation_examples,
         tokenizer: &tokenizer,
         progress: &progress,
+        weights: weights.as_ref(),
         trained_by: None,
     };
     let manifest = export.write(&common.out)?;

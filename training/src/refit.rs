@@ -6,18 +6,19 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use paidan::model::{Artifacts, CENTRES, DISPUTE_WORDS, Manifest};
+use paidan::model::{Artifacts, CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS, Manifest};
 use paidan::text::AppealTokenizer;
 
 use crate::average::Ingredient;
 use crate::checkpoint::Progress;
 use crate::config::TrainConfig;
+use crate::crossfit::CrossWeights;
 use crate::dataset::{Labels, Orders};
 use crate::examples::Example;
 use crate::export::Export;
 
-/// Writes `out` from the weights of `model`, and returns its manifest.
-pub fn refit(model: &Path, orders: &Path, validation: &Path, out: &Path) -> Result<Manifest> {
+/// Writes `out` from the weights of `model`, and returns its manifest. `crossfit` is the folder of a crossfit of the same orders.
+pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&Path>, out: &Path) -> Result<Manifest> {
     let artifacts = Artifacts::open(model).context("the model was refused")?;
     let manifest = artifacts.manifest.as_ref();
     let manifest = manifest.with_context(|| format!("{}: no manifest.json; paidan-train did not write it", model.display()))?;
@@ -31,6 +32,7 @@ pub fn refit(model: &Path, orders: &Path, validation: &Path, out: &Path) -> Resu
         model.display(),
         manifest.data.training_sha256
     );
+    let weights = crossfit.map(CrossWeights::read).transpose()?.flatten();
     let labels = Labels::collect(&training)?;
     let same = labels.departments.iter().map(|d| &d.id).eq(artifacts.departments.iter().map(|d| &d.id));
     ensure!(same, "{}: its departments are not those of the model", orders.display());
@@ -47,11 +49,12 @@ pub fn refit(model: &Path, orders: &Path, validation: &Path, out: &Path) -> Resu
         validation_examples: &examples(&validation),
         tokenizer: &tokenizer,
         progress: &progress,
+        weights: weights.as_ref(),
         trained_by: Some(&manifest.git_commit),
     };
     let mut tensors = artifacts.tensors.clone();
     // These are found again.
-    tensors.retain(|name, _| name != CENTRES && name != DISPUTE_WORDS);
+    tensors.retain(|name, _| ![CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS].contains(&name.as_str()));
     Ok(export.write_weighted(out, tensors)?.0)
 }
 

@@ -32,7 +32,7 @@ pub fn loss(config: &TrainConfig, trainee: &Trainee, batch: &StepBatch, step: us
     let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(step as u64);
     let dropout = StepDropout { hidden: Dropout::new(config.dropout, seed), attention: Dropout::new(config.dropout, !seed) };
     let output = trainee.classifier.forward(&batch.tokens, &looks, Some(&dropout))?;
-    let loss = department_loss(&output.department_logits, &batch.departments, config.label_smoothing)?;
+    let loss = department_loss(&output.department_logits, &batch.targets)?;
     match &output.dispute_logits {
         Some(logits) => {
             let dispute = dispute_loss(logits, &batch.disputed, &batch.known)?;

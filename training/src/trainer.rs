@@ -122,7 +122,8 @@ impl<'a> Trainer<'a> {
         bar.at(progress.step_in_epoch);
         let skipped = progress.step_in_epoch;
         for batch in &batches[skipped.min(batches.len())..] {
-            let (loss, norm) = step(self.config, trainee, adamw, &StepBatch::new(batch)?, (progress.step, total_steps))?;
+            let batch = StepBatch::new(batch, self.labels.departments.len(), self.config)?;
+            let (loss, norm) = step(self.config, trainee, adamw, &batch, (progress.step, total_steps))?;
             progress.step += 1;
             progress.step_in_epoch += 1;
             progress.epoch_loss += f64::from(loss);

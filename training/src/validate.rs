@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use paidan::evaluation::{DepartmentMeasures, DepartmentScores, RiskScores, Truth};
-use paidan::model::calibration::{sharpened, surprises};
-use paidan::model::{Cores, Department, Encoder, Look, Sequence};
+use paidan::model::calibration::{Scales, sharpened, surprises};
+use paidan::model::{Cores, Department, DepartmentWords, Encoder, Look, Sequence};
 use paidan::text::AppealTokenizer;
 
 use crate::examples::{Example, InputKind, encode_all};
@@ -21,6 +21,25 @@ pub struct Answers {
     pub embeddings: Vec<Vec<f32>>,
     /// [orders][tokens]: the text's own that were read.
     pub texts: Vec<Vec<u32>>,
+    /// [orders][departments]: how much the words speak for each department; empty until they are asked.
+    pub margins: Vec<Vec<f32>>,
+}
+
+impl Answers {
+    /// Asks the words.
+    pub fn ask_words(&mut self, words: &DepartmentWords) {
+        self.margins = self.texts.iter().map(|text| words.margins(text.iter().copied())).collect();
+    }
+
+    /// How much the words speak for each department in one order.
+    pub fn margins(&self, order: usize) -> &[f32] {
+        self.margins.get(order).map_or(&[], Vec::as_slice)
+    }
+
+    /// Calibrated, of one order.
+    pub fn probabilities(&self, order: usize, scales: &Scales) -> Vec<f32> {
+        scales.department_probabilities(&self.department_logits[order], self.margins(order))
+    }
 }
 
 /// Runs the model over all examples, long ones with long ones.
@@ -39,6 +58,7 @@ pub fn answer(
         department_logits: vec![Vec::new(); count],
         dispute_logits: vec![0.0; count],
         embeddings: vec![Vec::new(); count],
+        margins: Vec::new(),
         texts: encodings.iter().map(|encoding| encoding.text_ids().collect()).collect(),
     };
     let mut has_disputes = true;

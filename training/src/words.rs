@@ -34,27 +34,35 @@ impl Row {
 
 /// From tokens of orders and whether they were disputed. `None` if all of them were, or none.
 pub fn fit<'a>(orders: impl Iterator<Item = (&'a [u32], bool)>) -> Option<DisputeWords> {
-    let sets: Vec<(Vec<u32>, bool)> =
-        orders.map(|(tokens, disputed)| (buckets(tokens.iter().copied(), BUCKETS), disputed)).collect();
-    let share = sets.iter().filter(|(_, disputed)| *disputed).count() as f64 / sets.len().max(1) as f64;
+    let (texts, outcomes): (Vec<&[u32]>, Vec<bool>) = orders.unzip();
+    let share = outcomes.iter().filter(|disputed| **disputed).count() as f64 / outcomes.len().max(1) as f64;
     if share <= 0.0 || share >= 1.0 {
         return None;
     }
-    let rarities = rarities(sets.iter().map(|(set, _)| set));
-    let row = |(set, disputed): &(Vec<u32>, bool)| {
-        let rarity = |bucket: &u32| f64::from(rarities[*bucket as usize]);
-        let length = set.iter().map(|bucket| rarity(bucket).powi(2)).sum::<f64>().sqrt().max(1e-9);
-        Row { values: set.iter().map(|bucket| (*bucket, rarity(bucket) / length)).collect(), disputed: *disputed }
-    };
-    let rows: Vec<Row> = sets.iter().map(row).collect();
+    let sets = bucket_sets(texts.into_iter(), BUCKETS);
+    let rarities = rarities(sets.iter(), BUCKETS);
+    let row = |(set, disputed): (&Vec<u32>, &bool)| Row { values: weighted(set, &rarities), disputed: *disputed };
+    let rows: Vec<Row> = sets.iter().zip(&outcomes).map(row).collect();
     // The share of disputes stands for the bias: whoever weighs this witness has a bias of his own.
     let weights = descend(&rows, (share / (1.0 - share)).ln());
     Some(DisputeWords::new(weights.iter().map(|weight| *weight as f32).collect(), &rarities))
 }
 
-/// `ln((1 + orders) / (1 + orders with it)) + 1`, as scikit-learn's TfidfTransformer.
-fn rarities<'a>(sets: impl Iterator<Item = &'a Vec<u32>>) -> Vec<f32> {
-    let (mut orders, mut with) = (0u32, vec![0u32; BUCKETS]);
+/// Each text's buckets, of `count`.
+pub fn bucket_sets<'a>(texts: impl Iterator<Item = &'a [u32]>, count: usize) -> Vec<Vec<u32>> {
+    texts.map(|tokens| buckets(tokens.iter().copied(), count)).collect()
+}
+
+/// Each bucket of a set by its rarity, the whole of length one.
+pub fn weighted(set: &[u32], rarities: &[f32]) -> Vec<(u32, f64)> {
+    let rarity = |bucket: &u32| f64::from(rarities[*bucket as usize]);
+    let length = set.iter().map(|bucket| rarity(bucket).powi(2)).sum::<f64>().sqrt().max(1e-9);
+    set.iter().map(|bucket| (*bucket, rarity(bucket) / length)).collect()
+}
+
+/// `ln((1 + orders) / (1 + orders with it)) + 1` of each of `count` buckets, as scikit-learn's TfidfTransformer.
+pub fn rarities<'a>(sets: impl Iterator<Item = &'a Vec<u32>>, count: usize) -> Vec<f32> {
+    let (mut orders, mut with) = (0u32, vec![0u32; count]);
     for set in sets {
         orders += 1;
         set.iter().for_each(|bucket| with[*bucket as usize] += 1);

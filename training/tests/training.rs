@@ -2,95 +2,16 @@
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
+#[path = "support/workshop.rs"]
+mod workshop;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
 use paidan::evaluation::WorkOrder;
 use paidan::routing::Router;
 use paidan::text::Appeal;
-
-/// A folder with a base model, training and validation orders and a configuration.
-struct Workshop {
-    folder: tempfile::TempDir,
-}
-
-const SUBJECTS: [(&str, &str); 4] = [
-    ("城管", "门口的垃圾很久没人清,味道很大"),
-    ("交警", "路口的信号灯坏了,车很多很乱"),
-    ("供电", "小区停电了,请问什么时候来电"),
-    ("水务", "家里停水两天了,什么时候来水"),
-];
-
-fn orders(count: usize, first: usize) -> String {
-    let mut lines = String::new();
-    for i in first..first + count {
-        let (department, text) = SUBJECTS[i % SUBJECTS.len()];
-        let disputed = i.is_multiple_of(7);
-        let row = serde_json::json!({"order_id": format!("T{i}"), "appeal": format!("{text}{}号", i % 10), "department": department,
-            "category": ["公共设施", "其他"], "appeal_type": null, "rerouted": disputed, "instructed": [department]});
-        lines.push_str(&format!("{row}\n"));
-    }
-    lines
-}
-
-impl Workshop {
-    fn new(config: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("base")).expect("a folder");
-        support::write_base_model(&folder.path().join("base"), 3);
-        let workshop = Self { folder };
-        workshop.write("train.jsonl", orders(64, 0).as_bytes());
-        workshop.write("validation.jsonl", orders(40, 1000).as_bytes());
-        workshop.write("config.toml", config.as_bytes());
-        workshop
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        std::fs::write(self.path(name), bytes).expect("written");
-    }
-
-    fn command(&self, out: &str, more: &[&str]) -> Command {
-        self.any_command("train", out, more)
-    }
-
-    fn any_command(&self, name: &str, out: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
-        command.arg(name).arg("--orders").arg(self.path("train.jsonl")).arg("--validation").arg(self.path("validation.jsonl"));
-        command.arg("--base").arg(self.path("base")).arg("--config").arg(self.path("config.toml"));
-        command.arg("--out").arg(self.path(out)).args(more);
-        command
-    }
-
-    fn train(&self, out: &str, more: &[&str]) -> Output {
-        self.command(out, more).output().expect("paidan-train runs")
-    }
-
-    fn losses(&self, out: &str) -> Vec<f64> {
-        let path = self.path(&format!("{out}.run")).join("checkpoint/progress.json");
-        let progress: serde_json::Value = serde_json::from_slice(&std::fs::read(path).expect("a checkpoint")).expect("json");
-        progress["losses"].as_array().expect("losses").iter().map(|loss| loss.as_f64().expect("a number")).collect()
-    }
-
-    fn weights(&self, out: &str) -> Vec<u8> {
-        std::fs::read(self.path(out).join("model.safetensors")).expect("weights")
-    }
-}
-
-const QUICK: &str = "name = \"tiny\"\nepochs = 3\nbatch_size = 8\nmax_tokens = 64\nlearning_rate = 1e-3\ncheckpoint_steps = 2\n\
-                     min_orders = 4\nwarmup = 0.1\n";
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn assert_success(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
-}
+use workshop::{QUICK, Workshop, assert_success, orders, stderr};
 
 #[test]
 fn training_writes_a_folder_that_routes_and_that_verifies() {
@@ -236,11 +157,20 @@ fn a_model_is_calibrated_anew_without_touching_its_weights() {
         command.arg("--validation").arg(workshop.path("validation.jsonl")).arg("--out").arg(workshop.path(out));
         command.output().expect("paidan-train runs")
     };
+    let bound = serde_json::json!({"similarity": 0.3, "margin": 0.0, "precision": 0.7});
+    let path = model.join("calibration.json");
+    let mut calibration = read(&path);
+    calibration["duties"] = bound.clone();
+    std::fs::write(&path, calibration.to_string()).expect("written");
+    old["files"].as_object_mut().expect("files").remove("calibration.json");
+    std::fs::write(&manifest, old.to_string()).expect("written");
     assert_success(&calibrate("train.jsonl", "anew"));
     let anew = Router::open(&workshop.path("anew")).expect("a model");
     assert_eq!(anew.info().name, "tiny");
     assert!(anew.info().metrics.contains_key("text_only.proposal_auc_cross_validated"), "{:?}", anew.info().metrics);
     assert!(workshop.path("anew/dispute.json").is_file());
+    let kept = &read(&workshop.path("anew/calibration.json"))["duties"];
+    assert!(kept["similarity"].is_number() && kept["precision"].is_number(), "what was measured on embeddings is kept: {kept}");
     assert_eq!(workshop.weights("model"), workshop.weights("anew"), "the same weights, centres and words");
     let manifest = read(&workshop.path("anew/manifest.json"));
     assert_eq!(manifest["git_commit"], "the-first");

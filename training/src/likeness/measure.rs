@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use paidan::model::{Artifacts, Encoder, Precision, Setting};
+use paidan::model::{Artifacts, DEPARTMENT_WORDS, DepartmentWords, Encoder, Precision, Setting};
 use paidan::text::AppealTokenizer;
 
 use super::{Read, Report, study};
 use crate::amend::amend;
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind};
-use crate::validate::answer;
+use crate::validate::{Answers, answer};
 
 /// Tries the rulings that past orders stand for on later ones. `write` puts the bounds into the folder's `calibration.json`, and its
 /// checksum into the manifest.
@@ -22,9 +22,12 @@ pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) ->
     ensure!(same, "the training orders have other departments than {}", model.display());
     let tokenizer = AppealTokenizer::from_bytes(&artifacts.tokenizer)?;
     let encoder = Encoder::new(&artifacts, Setting::fixed(Precision::F32))?;
-    let read = |orders: &Orders, kind| {
+    let words = artifacts.tensors.get(DEPARTMENT_WORDS).map(DepartmentWords::from_tensor).transpose()?;
+    let read = |orders: &Orders, kind| -> Result<Answers> {
         let examples: Vec<Example> = orders.orders.iter().map(|order| Example::new(order, &labels)).collect();
-        answer(&encoder, &examples, &tokenizer, kind, artifacts.config.max_position_embeddings)
+        let mut answers = answer(&encoder, &examples, &tokenizer, kind, artifacts.config.max_position_embeddings)?;
+        words.iter().for_each(|words| answers.ask_words(words));
+        Ok(answers)
     };
     crate::say("reading the training orders");
     let past = read(&training, InputKind::TextOnly)?;

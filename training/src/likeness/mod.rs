@@ -60,7 +60,7 @@ impl<'a> Read<'a> {
         let read = |answers: &'a Answers, scales: &Scales| Self {
             orders,
             embeddings: &answers.embeddings,
-            probabilities: answers.department_logits.iter().map(|logits| scales.department_probabilities(logits)).collect(),
+            probabilities: (0..orders.len()).map(|i| answers.probabilities(i, scales)).collect(),
         };
         let (text, category) = (read(text, &calibration.text_only), read(category, &calibration.with_category));
         [("text_only", text), ("with_category", category)]
