@@ -22,7 +22,6 @@ pub use evidence::Clause;
 pub use ground::{Ground, documents};
 pub use jurisdiction::{Circumstances, day_in_the_city, day_of};
 pub use matters::{Part, PreparedPart};
-pub use reason::new_department;
 pub use returned::{Objection, ReturnReason};
 pub use router::{PreparedAppeal, RouteError, Router};
 pub use sentence::second_sentence;
