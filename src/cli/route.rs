@@ -126,9 +126,14 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
         Some(risk) => format!("争议风险  {}", percent(risk)),
         None => "争议风险  此模型未学习".to_owned(),
     });
-    if let Some(risk) = decision.proposed_dispatch_risk {
+    let risk = match decision.proposed_dispatch_risk {
+        Some(risk) => Some(percent(risk)),
+        None if decision.unseen_proposals.is_empty() => None,
+        None => Some("无法估计".to_owned()),
+    };
+    if let Some(risk) = risk {
         let proposed = appeal.fields().proposed_departments.join("、");
-        lines.push(format!("拟派{proposed}，退单或改派的可能  {}", percent(risk)));
+        lines.push(format!("拟派{proposed}，退单或改派的可能  {risk}"));
     }
     if !decision.risk_factors.is_empty() {
         let factor = |factor: &RiskFactor| match factor.risk {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::dispute::{self, Asked, Weighed, Witnesses};
 use super::evidence;
 use super::jurisdiction::{Jurisdiction, OfTheDay, Said};
+use super::newcomers;
 use super::reason;
 use super::returned;
 use super::review;
@@ -65,6 +66,7 @@ impl Router {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            unseen_proposals: Vec::new(),
             embedding: raw.embedding.to_vec(),
             parts: Vec::new(),
         };
@@ -91,6 +93,8 @@ impl Router {
             }
             None => reason::without_catalogue(&mut decision, model, ruled),
         }
+        let unseen = appeal.circumstances.as_ref().map_or(&[][..], |circumstances| &circumstances.unseen_proposals);
+        newcomers::note_proposed(&mut decision, unseen);
         Ok(decision)
     }
 

@@ -28,6 +28,8 @@ pub struct Circumstances {
     pub district: String,
     /// Text and category, in which the words of matters, duties and units are looked for.
     pub words: String,
+    /// Departments of the day that were proposed and that no label of the model reaches.
+    pub unseen_proposals: Vec<Arc<Department>>,
 }
 
 impl Circumstances {
@@ -38,7 +40,7 @@ impl Circumstances {
             words.push('\n');
             words.push_str(level);
         }
-        Self { day, district: fields.district.clone(), words }
+        Self { day, district: fields.district.clone(), words, unseen_proposals: Vec::new() }
     }
 }
 
@@ -121,7 +123,7 @@ impl<'a> Jurisdiction<'a> {
     /// Fills in unit, supporting departments, basis and reason. Who supports by a standing ruling does so whatever the matter says.
     pub fn complete(&self, decision: &mut Decision, mut said: Said, objections: &[Objection]) {
         let lead = Arc::clone(&decision.lead().department);
-        let Circumstances { day, district, words } = self.circumstances;
+        let Circumstances { day, district, words, .. } = self.circumstances;
         let known = self.catalog.district(district);
         let unit = self.catalog.unit(&lead.id, known, words, *day);
         decision.unit = self.not_objecting(unit, objections).cloned().map(Arc::new);

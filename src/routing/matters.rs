@@ -174,6 +174,7 @@ mod tests {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            unseen_proposals: Vec::new(),
             embedding: Vec::new(),
             parts: Vec::new(),
         };

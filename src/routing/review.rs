@@ -44,10 +44,18 @@ impl Decision {
             ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
             ReviewReason::Returned => "已被退单".to_owned(),
             ReviewReason::SeveralMatters => format!("含多项诉求，建议拆分派往{}", leads(&self.parts)),
-            ReviewReason::NewDepartment => self.newcomer().map(new_department).unwrap_or_default(),
+            ReviewReason::NewDepartment => {
+                let proposed = self.unseen_proposals.iter().map(|one| unseen_proposal(one));
+                self.newcomer().map(new_department).into_iter().chain(proposed).collect::<Vec<_>>().join("；")
+            }
         };
         self.review_reasons.iter().map(words).collect()
     }
+}
+
+/// That what a proposed dispatch risks cannot be told.
+fn unseen_proposal(department: &Department) -> String {
+    format!("拟派“{}”为模型训练后新设，无法估计其退单可能", department.name)
 }
 
 /// Who the parts would go to: “甲”、“乙”.
@@ -61,7 +69,7 @@ fn highest_risk(decision: &Decision) -> Option<f32> {
     [decision.dispute_risk, decision.proposed_dispatch_risk].into_iter().flatten().max_by(f32::total_cmp)
 }
 
-/// Names the department that the model does not know, and the nearest one that it does.
+/// Names the department that neither the model nor the catalogue of the day knows, and the model's nearest.
 pub fn unknown_department(name: &str, departments: &[Arc<Department>]) -> AppealError {
     let shared =
         |department: &Department| name.chars().filter(|c| department.id.contains(*c) || department.name.contains(*c)).count();

@@ -10,7 +10,7 @@ use super::dispute::Weigher;
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, day_of};
 use super::matters::{self, PreparedPart};
-use super::newcomers::Newcomers;
+use super::newcomers::{self, Newcomers};
 use super::returned::Objection;
 use super::review;
 use super::ruled;
@@ -30,7 +30,7 @@ pub struct PreparedAppeal {
     pub encoding: Encoding,
     /// Parts of the text whose weight in the answer is asked.
     pub clauses: Vec<Clause>,
-    /// Rows of the department head that the dispatcher proposed.
+    /// Rows of the department head that the dispatcher proposed; none if one of the proposed is in [`Circumstances::unseen_proposals`].
     pub proposed: Vec<usize>,
     /// Whether the operator's category or type goes in as the second sentence.
     pub with_category: bool,
@@ -58,6 +58,13 @@ pub enum RouteError {
     /// The model could not be run: our fault.
     #[error("model: {0}")]
     Model(String),
+}
+
+/// What was proposed: rows of the head, or departments that it has none for.
+#[derive(Default)]
+struct Proposed {
+    rows: Vec<usize>,
+    unseen: Vec<Arc<Department>>,
 }
 
 /// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings, which is
@@ -192,16 +199,7 @@ impl Router {
     fn prepared(&self, appeal: &Appeal, today: Option<Day>) -> Result<PreparedAppeal, RouteError> {
         let fields = appeal.fields();
         let day = day_of(&fields.received_at).or(today);
-        let mut proposed = Vec::with_capacity(fields.proposed_departments.len());
-        for name in &fields.proposed_departments {
-            let rows = self.rows_on(name, day);
-            if rows.is_empty() {
-                return Err(review::unknown_department(name, &self.info.departments).into());
-            }
-            proposed.extend(rows);
-        }
-        proposed.sort_unstable();
-        proposed.dedup();
+        let Proposed { rows: proposed, unseen } = self.proposed(&fields.proposed_departments, day)?;
         let text = clean(&fields.text);
         let second = second_sentence(&fields.category, &fields.appeal_type);
         let encoding = self
@@ -209,10 +207,31 @@ impl Router {
             .encode(&text, second.as_deref(), self.info.max_tokens)
             .map_err(|error| RouteError::Model(error.to_string()))?;
         let clauses = evidence::clauses(&fields.text, &encoding);
-        let circumstances = day.map(|day| Circumstances::of(fields, day));
+        let circumstances = day.map(|day| Circumstances { unseen_proposals: unseen, ..Circumstances::of(fields, day) });
         let parts = self.prepared_parts(fields, &text, day)?;
         let with_category = second.is_some();
         Ok(PreparedAppeal { encoding, clauses, proposed, with_category, circumstances, objections: Vec::new(), parts })
+    }
+
+    /// What the dispatcher proposed, as the model and the catalogue of the day know it.
+    fn proposed(&self, names: &[String], day: Option<Day>) -> Result<Proposed, RouteError> {
+        let mut proposed = Proposed::default();
+        for name in names {
+            let rows = self.rows_on(name, day);
+            let of_the_day = || self.catalog.as_deref()?.find(name, day?);
+            match of_the_day().filter(|_| rows.is_empty()) {
+                Some(unseen) => proposed.unseen.push(newcomers::as_department(unseen)),
+                None if rows.is_empty() => return Err(review::unknown_department(name, &self.info.departments).into()),
+                None => proposed.rows.extend(rows),
+            }
+        }
+        proposed.rows.sort_unstable();
+        proposed.rows.dedup();
+        // Of a dispatch to several the model has learnt nothing if it knows only some of them.
+        if !proposed.unseen.is_empty() {
+            proposed.rows.clear();
+        }
+        Ok(proposed)
     }
 
     /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that

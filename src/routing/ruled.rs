@@ -93,7 +93,7 @@ impl Rulings<'_> {
     /// Of the standing rulings that fit, the first by precedence that is like enough. Without a lead if all of its leads returned the
     /// order: then no lower ruling applies in its place either, since it is this one that has to be settled.
     fn applying(&self, decision: &Decision, appeal: &Circumstances) -> Option<Applied> {
-        let Circumstances { day, district, words } = appeal;
+        let Circumstances { day, district, words, .. } = appeal;
         // Rulings name districts as the catalogue does; callers may use another name.
         let district = self.jurisdiction.map_or(district.as_str(), |jurisdiction| jurisdiction.district(district));
         let occasion = Occasion { day: *day, district, words, embedding: &decision.embedding };
