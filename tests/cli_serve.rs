@@ -1,5 +1,7 @@
 //! `paidan serve` as an administrator runs it: what it says when it is ready, and what it does on signals.
 
+#[path = "support/catalogs.rs"]
+mod catalogs;
 #[path = "support/cli.rs"]
 mod cli;
 mod support;
@@ -31,6 +33,42 @@ fn serve_says_when_it_is_ready_and_drains_on_sigterm() {
         signal(child.id(), name);
         Ended::of(child.wait_with_output().expect("it ends")).well();
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn on_sighup_the_catalogue_is_read_again_and_a_fault_is_logged_with_its_place() {
+    let place = Place::new();
+    let folder = place.path("catalog");
+    std::fs::create_dir(&folder).expect("a folder");
+    catalogs::write(&folder, catalogs::FIRST);
+    let mut child = place
+        .paidan(&["serve", "--address", "127.0.0.1:0", "--log-format", "json"])
+        .env("PAIDAN_CATALOG_PATH", &folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut ready).expect("a ready line");
+    assert!(ready.contains("catalogue of 测试市 甲"), "{ready}");
+    let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let mut logged = |words: &str| log.find(|line| line.contains(words)).expect("a line of the log");
+
+    catalogs::write(&folder, catalogs::SECOND);
+    let fault = catalogs::spoil(&folder);
+    signal(child.id(), "HUP");
+    let line = logged("the catalogue was not exchanged");
+    assert!(line.contains(&fault) && line.contains("ERROR"), "{line}");
+    catalogs::write(&folder, catalogs::SECOND);
+    signal(child.id(), "HUP");
+    let line = logged("the catalogue was exchanged");
+    assert!(line.contains("\"former\":\"甲\"") && line.contains("\"version\":\"乙\""), "{line}");
+    signal(child.id(), "HUP");
+    logged("says the same");
+    signal(child.id(), "TERM");
+    logged("stopped");
+    assert!(child.wait().expect("it ends").success());
 }
 
 #[test]

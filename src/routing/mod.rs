@@ -1,5 +1,6 @@
 //! From an appeal to a decision. Read `router.rs` first.
 
+mod active;
 mod deciding;
 mod decision;
 mod dispute;

@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Decision;
+use super::active::ActiveCatalog;
 use super::deciding::RawAnswer;
 use super::dispute::Weigher;
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, day_of};
 use super::matters::{self, PreparedPart};
-use super::newcomers::{self, Newcomers};
+use super::newcomers;
 use super::returned::Objection;
 use super::review;
 use super::ruled;
 use super::sentence::second_sentence;
-use crate::catalog::{CatalogError, Day, DepartmentCatalog};
+use crate::catalog::{Day, DepartmentCatalog};
 use crate::model::{
     Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DISPUTE_WORDS, Department, DisputeWords, Encoder, HeadRows,
     Likeness, Look, ModelInfo, Sequence, Setting, Takeover,
@@ -67,8 +68,8 @@ struct Proposed {
     unseen: Vec<Arc<Department>>,
 }
 
-/// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings, which is
-/// exchanged whole.
+/// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings and the
+/// catalogue, each of which is exchanged whole.
 pub struct Router {
     pub(super) info: ModelInfo,
     pub(super) tokenizer: AppealTokenizer,
@@ -80,10 +81,8 @@ pub struct Router {
     pub(super) weigher: Option<Weigher>,
     /// Who takes over from whom; `None` if nobody counted.
     pub(super) takeover: Option<Takeover>,
-    /// Who does what, if somebody said.
-    pub(super) catalog: Option<Arc<DepartmentCatalog>>,
-    /// Finds departments of the catalogue that the model has never seen; `None` if there are none, or if nobody measured how.
-    pub(super) newcomers: Option<Newcomers>,
+    /// Who does what, if somebody said. An appeal keeps the one that it was prepared with.
+    pub(super) active: RwLock<Option<Arc<ActiveCatalog>>>,
     /// What was ruled. A batch reads one book from its first appeal to its last.
     rulings: RwLock<Arc<RulingBook>>,
 }
@@ -127,21 +126,7 @@ impl Router {
         let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
         let calibration = artifacts.calibration;
         let takeover = Takeover::of(&calibration.redispatches, &info.departments);
-        Ok(Self { info, tokenizer, encoder, calibration, centres, weigher, takeover, catalog: None, newcomers: None, rulings })
-    }
-
-    /// The same router, answering with a catalogue. Each department of the model must be in it. If it holds departments that the
-    /// model has never seen, all duties are embedded here, once: about 2 ms each.
-    pub fn with_catalog(mut self, catalog: Arc<DepartmentCatalog>) -> Result<Self, CatalogError> {
-        catalog.must_have(self.info.departments.iter().map(|department| department.id.as_str()))?;
-        self.newcomers = self.newcomers_of(&catalog)?;
-        self.catalog = Some(catalog);
-        Ok(self)
-    }
-
-    /// The catalogue that it answers with.
-    pub fn catalog(&self) -> Option<&Arc<DepartmentCatalog>> {
-        self.catalog.as_ref()
+        Ok(Self { info, tokenizer, encoder, calibration, centres, weigher, takeover, active: RwLock::new(None), rulings })
     }
 
     /// The book of rulings that the next batch will read. Empty at first.
@@ -199,7 +184,10 @@ impl Router {
     fn prepared(&self, appeal: &Appeal, today: Option<Day>) -> Result<PreparedAppeal, RouteError> {
         let fields = appeal.fields();
         let day = day_of(&fields.received_at).or(today);
-        let Proposed { rows: proposed, unseen } = self.proposed(&fields.proposed_departments, day)?;
+        // One catalogue from here to the answer, whatever is put in its place meanwhile.
+        let active = self.active();
+        let catalog = active.as_deref().map(|active| &*active.catalog).zip(day);
+        let Proposed { rows: proposed, unseen } = self.proposed(&fields.proposed_departments, catalog)?;
         let text = clean(&fields.text);
         let second = second_sentence(&fields.category, &fields.appeal_type);
         let encoding = self
@@ -207,19 +195,19 @@ impl Router {
             .encode(&text, second.as_deref(), self.info.max_tokens)
             .map_err(|error| RouteError::Model(error.to_string()))?;
         let clauses = evidence::clauses(&fields.text, &encoding);
-        let circumstances = day.map(|day| Circumstances { unseen_proposals: unseen, ..Circumstances::of(fields, day) });
-        let parts = self.prepared_parts(fields, &text, day)?;
+        let parts = self.prepared_parts(fields, &text, day, active.as_ref())?;
+        let circumstances = day.map(|day| Circumstances { unseen_proposals: unseen, active, ..Circumstances::of(fields, day) });
         let with_category = second.is_some();
         Ok(PreparedAppeal { encoding, clauses, proposed, with_category, circumstances, objections: Vec::new(), parts })
     }
 
     /// What the dispatcher proposed, as the model and the catalogue of the day know it.
-    fn proposed(&self, names: &[String], day: Option<Day>) -> Result<Proposed, RouteError> {
+    fn proposed(&self, names: &[String], catalog: Option<(&DepartmentCatalog, Day)>) -> Result<Proposed, RouteError> {
         let mut proposed = Proposed::default();
         for name in names {
-            let rows = self.rows_on(name, day);
-            let of_the_day = || self.catalog.as_deref()?.find(name, day?);
-            match of_the_day().filter(|_| rows.is_empty()) {
+            let rows = self.rows_on(name, catalog);
+            let of_the_day = catalog.and_then(|(catalog, day)| catalog.find(name, day));
+            match of_the_day.filter(|_| rows.is_empty()) {
                 Some(unseen) => proposed.unseen.push(newcomers::as_department(unseen)),
                 None if rows.is_empty() => return Err(review::unknown_department(name, &self.info.departments).into()),
                 None => proposed.rows.extend(rows),
@@ -236,11 +224,11 @@ impl Router {
 
     /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that
     /// it took over from.
-    fn rows_on(&self, id_or_name: &str, day: Option<Day>) -> Vec<usize> {
+    fn rows_on(&self, id_or_name: &str, catalog: Option<(&DepartmentCatalog, Day)>) -> Vec<usize> {
         if let Some(row) = self.department_row(id_or_name) {
             return vec![row];
         }
-        let (Some(catalog), Some(day)) = (&self.catalog, day) else { return Vec::new() };
+        let Some((catalog, day)) = catalog else { return Vec::new() };
         let Some(meant) = catalog.find(id_or_name, day) else { return Vec::new() };
         let answers = |id: &str| catalog.in_force(id, day).departments().iter().any(|department| department.id == meant.id);
         (0..self.info.departments.len()).filter(|row| answers(&self.info.departments[*row].id)).collect()

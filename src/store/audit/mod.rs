@@ -47,6 +47,8 @@ pub enum Action {
     CaseClosed,
     /// An order was closed.
     OrderClosed,
+    /// Another dispatch catalogue was taken into use.
+    CatalogExchanged,
     /// Old entries left the database for a file; the detail says which, and which file.
     Archived,
     /// Entries could not be written for a while; the detail says how many.
@@ -67,6 +69,7 @@ impl Action {
             Self::CaseOpened => "case_opened",
             Self::CaseClosed => "case_closed",
             Self::OrderClosed => "order_closed",
+            Self::CatalogExchanged => "catalog_exchanged",
             Self::Archived => "archived",
             Self::Missed => "missed",
         }
@@ -149,6 +152,7 @@ impl AuditEntry {
             "case_opened" => "立案",
             "case_closed" => "结案",
             "order_closed" => "办结",
+            "catalog_exchanged" => "更换派单目录",
             "archived" => "留痕归档",
             "missed" => "留痕缺失",
             other => other,
