@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "paidan/v1/routing.proto",
         "paidan/v1/rulings.proto",
         "paidan/v1/disputes.proto",
+        "paidan/v1/catalog.proto",
     ])?;
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("paidan_descriptor.bin");
     fs::write(descriptors, compiler.encode_file_descriptor_set())?;

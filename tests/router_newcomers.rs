@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use paidan::catalog::{CatalogError, DepartmentCatalog, file};
 use paidan::model::{Calibration, DutyBound, Likeness, StandingBound};
-use paidan::routing::{Decision, Ground, Objection, ReturnReason, ReviewReason, Router};
+use paidan::routing::{Decision, Ground, Objection, ReturnReason, ReviewReason, Risk, RouteError, Router};
 use paidan::rulings::RulingBook;
 use paidan::text::{Appeal, AppealFields};
 use rulings::{embedded, standing};
@@ -189,6 +189,65 @@ fn where_a_standing_ruling_applies_no_newcomer_is_sought() {
         assert_eq!((decision.lead().department.id.as_str(), named(&decision)), (lead, None));
         let founded = ids(&decision).into_iter().filter(|id| *id == "数据").count();
         assert_eq!(founded, usize::from(lead == "数据"), "once if it leads");
+    }
+}
+
+fn propose(router: &Router, day: &str, proposed: &[&str]) -> Result<Decision, RouteError> {
+    let fields = AppealFields {
+        text: APPEALS[3].to_owned(),
+        received_at: day.to_owned(),
+        proposed_departments: proposed.iter().map(|name| (*name).to_owned()).collect(),
+        ..AppealFields::default()
+    };
+    let prepared = router.prepare(&Appeal::parse(fields).expect("an appeal"))?;
+    Ok(router.route(&[prepared])?.remove(0))
+}
+
+#[test]
+fn a_proposed_newcomer_has_no_risk_made_up_and_a_person_is_asked() {
+    for bound in [Some(BOUND), None] {
+        let (_folder, router) = router(bound);
+        let without = ask(&router, APPEALS[3], DAY, &[]);
+        for proposed in [&["数据"][..], &["数据局"], &["供电", "数据"]] {
+            let decision = propose(&router, DAY, proposed).expect("it is a department of the day");
+            assert_eq!(decision.proposed_dispatch_risk, None, "{proposed:?}");
+            assert!(decision.risk_factors.iter().all(|factor| factor.risk == Risk::Dispute), "{:?}", decision.risk_factors);
+            assert!(decision.review_reasons.contains(&ReviewReason::NewDepartment));
+            let words = decision.review_words().join("；");
+            assert!(words.ends_with("拟派“数据局”为模型训练后新设，无法估计其退单可能"), "{words}");
+            assert_eq!(decision.departments, without.departments, "nobody is moved");
+            assert_eq!((decision.dispute_risk, &decision.basis), (without.dispute_risk, &without.basis));
+        }
+        let known = propose(&router, DAY, &["供电"]).expect("the model's");
+        assert!(known.proposed_dispatch_risk.is_some() && known.unseen_proposals.is_empty());
+        assert!(!known.review_reasons.contains(&ReviewReason::NewDepartment));
+    }
+}
+
+#[test]
+fn a_newcomer_that_was_found_and_proposed_is_one_reason_with_two_sentences() {
+    let (_folder, router) = router(Some(BOUND));
+    let fields = AppealFields {
+        text: APPEALS[0].to_owned(),
+        received_at: DAY.to_owned(),
+        proposed_departments: vec!["数据".to_owned()],
+        ..AppealFields::default()
+    };
+    let prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
+    let decision = router.route(&[prepared]).expect("routed").remove(0);
+    let reasons = decision.review_reasons.iter().filter(|reason| **reason == ReviewReason::NewDepartment).count();
+    assert_eq!((reasons, named(&decision)), (1, Some("数据")));
+    let words = decision.review_words().join("；");
+    assert!(words.contains("按职责相似度列入，请核对；拟派“数据局”"), "{words}");
+}
+
+#[test]
+fn before_it_is_founded_a_newcomer_cannot_be_proposed_and_neither_can_who_was_never_heard_of() {
+    let (_folder, router) = router(Some(BOUND));
+    for (day, name) in [(EVE, "数据"), (DAY, "环保"), (DAY, "天文台"), ("", "数据")] {
+        let refused = propose(&router, day, &[name]);
+        let environment = name == "环保";
+        assert_eq!(refused.is_ok(), environment, "{day:?} {name}: a label of the model is always known");
     }
 }
 

@@ -268,6 +268,26 @@ async fn a_successor_may_be_proposed_by_its_new_name_from_its_first_day_on() {
     }
 }
 
+#[tokio::test]
+async fn a_department_that_the_model_has_never_seen_may_be_proposed_and_its_risk_is_left_open() {
+    let (_folder, server) = server().await;
+    let mut client = server.client().await;
+    let proposed = |name: &str, seconds| RouteAppealRequest {
+        proposed_department: name.to_owned(),
+        ..request(APPEALS[1], seconds, "东区")
+    };
+    let before = client.route_appeal(request(APPEALS[1], DAY, "东区")).await.expect("an answer").into_inner();
+    for name in ["数据", "数据局"] {
+        let answer = client.route_appeal(proposed(name, DAY)).await.expect("an answer").into_inner();
+        assert_eq!(answer.proposed_dispatch_risk, None, "{name}");
+        assert!(answer.needs_review && answer.review_reasons.contains(&ReviewReason::NewDepartment.into()));
+        assert!(answer.review_note.ends_with("拟派“数据局”为模型训练后新设，无法估计其退单可能"), "{}", answer.review_note);
+        assert_eq!((answer.departments, answer.basis), (before.departments.clone(), before.basis.clone()));
+    }
+    let refused = client.route_appeal(proposed("数据", EVE)).await.expect_err("it is not founded yet");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+}
+
 #[test]
 fn a_catalogue_without_a_department_of_the_model_is_refused_and_the_department_named() {
     let folder = tempfile::tempdir().expect("a place");

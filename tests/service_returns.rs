@@ -7,7 +7,7 @@ mod service_support;
 mod support;
 
 use database::databases;
-use disputes::{Place, appeal, lead, place, reason, returned, time};
+use disputes::{NEWCOMER, Place, appeal, lead, place, reason, returned, time};
 use paidan::server::proto::{
     CaseCause, CloseOrderRequest, GetCaseFileRequest, ListRecurrencesRequest, RecordDispatchRequest, ReportReturnRequest,
     ReturnReason,
@@ -25,6 +25,34 @@ async fn state(place: &Place, order: &str) -> String {
         .map(|one| format!("{} {:?} {} {:?}", one.objection.department, one.objection.reason, one.returned_at, one.contests))
         .collect();
     format!("{:?} {returns:?}", course.case())
+}
+
+#[tokio::test]
+async fn a_department_that_the_model_has_never_seen_gets_an_order_and_returns_it_like_any_other() {
+    for database in databases().await {
+        let place = place(&database.url).await;
+        let first = place.route("Q1", APPEALS[0]).await;
+        let dispatch = RecordDispatchRequest {
+            order_id: "Q1".to_owned(),
+            department: "数据局".to_owned(),
+            advised_department: lead(&first),
+            actor: "派单员".to_owned(),
+        };
+        let dispatched = place.rulings().await.record_dispatch(dispatch).await.expect("noted").into_inner();
+        assert!(dispatched.overridden, "{}", database.name);
+        let answer = place.report(returned("Q1", NEWCOMER, "2026-03-03T02:00:00Z")).await.expect("an answer");
+        let excluded: Vec<&str> = answer.excluded_departments.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(excluded, [NEWCOMER]);
+        let next = answer.next_answer.expect("a next answer");
+        assert_eq!(next.departments, first.departments, "the model had given it nothing to share out");
+        let unit = place.report(returned("Q1", "东区数据分局", "2026-03-04T02:00:00Z")).await.expect("an answer");
+        assert_eq!(unit.case_cause(), CaseCause::ReturnedTwice);
+        let file = place.case_file("Q1").await.expect("a file").case_file.expect("a file");
+        let side = file.contesting_units.iter().find(|side| side.department.as_ref().is_some_and(|one| one.id == NEWCOMER));
+        let side = side.expect("it is a side of the dispute");
+        assert!(side.objecting && side.duties.iter().any(|duty| duty.duty == "数据管理"), "{side:?}");
+        assert!(file.events.iter().any(|event| event.display_text.contains("派单至")), "{:?}", file.events);
+    }
 }
 
 #[tokio::test]

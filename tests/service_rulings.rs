@@ -133,6 +133,40 @@ async fn what_one_server_records_counts_on_the_other_within_two_seconds() {
 }
 
 #[tokio::test]
+async fn an_import_of_hundreds_by_another_program_counts_in_the_answers_of_a_running_server() {
+    for database in databases().await {
+        let place = place(&database.url).await;
+        let lead = another(&place, APPEALS[1]).await;
+        let mut drafts: Vec<RulingDraft> =
+            (0..450).map(|i| drafts::case(&format!("c{i:03}"), &format!("停电{i}"), "供电")).collect();
+        // One in the middle of it, and the very last.
+        drafts.insert(300, drafts::standing("s1", APPEALS[1], &lead));
+        drafts.push(drafts::case("last", APPEALS[3], "城管"));
+        let rulings: Vec<_> = drafts.iter().map(|draft| draft.parse(None).expect("a ruling")).collect();
+        let office = Store::open(&database.url).await.expect("a connection of its own");
+        for outcome in office.record_all(rulings, "导入").await.expect("recorded") {
+            outcome.expect("each of them");
+        }
+        let counts = async {
+            while place.answer(APPEALS[1]).await.1.as_deref() != Some("s1") {
+                tokio::task::yield_now().await;
+            }
+            loop {
+                let (answer, _) = place.answer(APPEALS[3]).await;
+                let told = |basis: &proto::Basis| matches!(&basis.kind, Some(Kind::Precedent(one)) if one.ruling_id == "last");
+                if answer.basis.iter().any(told) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(service_support::PATIENCE, counts).await;
+        assert!(in_time.is_ok(), "{}: not all of it counts", database.name);
+        assert_eq!(place.lead(APPEALS[1]).await, lead);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_starts_knows_what_was_recorded_before() {
     let database = database::sqlite().await;
     let lead = {

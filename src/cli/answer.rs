@@ -28,6 +28,7 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
         "model_opinion": ranking(&decision.model_opinion),
         "dispute_risk": decision.dispute_risk,
         "proposed_dispatch_risk": decision.proposed_dispatch_risk,
+        "unseen_proposals": listed(&decision.unseen_proposals),
         "risk_factors": decision.risk_factors.iter().map(factor).collect::<Vec<_>>(),
         "needs_review": decision.needs_review(),
         "reasons": decision.review_reasons,

@@ -10,7 +10,7 @@ use paidan::model::ArtifactsError;
 use paidan::routing::RouteError;
 use paidan::server::ServeError;
 use paidan::server::rulings::RulingError;
-use paidan::store::StoreError;
+use paidan::store::{ArchiveError, StoreError};
 use paidan::text::AppealError;
 
 /// The exit codes of sysexits.h that we use.
@@ -131,6 +131,21 @@ impl From<StoreError> for Failure {
             StoreError::Full => Self::new(code::IO, error),
             StoreError::Migrate(_) => Self::new(code::SOFTWARE, error),
             _ => Self::new(code::DATA, error),
+        }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Store(error) => error.into(),
+            ArchiveError::File { .. } => Self::new(code::IO, error),
+            ArchiveError::Unfinished { .. } | ArchiveError::Done { .. } => Self::new(code::USAGE, error),
+            ArchiveError::Line { .. }
+            | ArchiveError::Cut { .. }
+            | ArchiveError::Broken { .. }
+            | ArchiveError::NotWhole { .. }
+            | ArchiveError::Differs { .. } => Self::new(code::DATA, error),
         }
     }
 }

@@ -50,7 +50,7 @@ pub enum Command {
     Catalog(catalog::Args),
     /// Import and export rulings, and list them.
     Rulings(rulings::Args),
-    /// Verify the audit trail, or tell the story of an order.
+    /// Verify the audit trail, tell the story of an order, or archive what is old.
     Audit(audit::Args),
     /// Play one dispute from the call to the ruling, on a server of its own.
     Demo(demo::Args),

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, Read, Write};
 use std::time::{Duration, Instant};
 
-use paidan::routing::{Decision, ReviewReason, Risk, RiskFactor, new_department};
-use paidan::text::{Appeal, AppealFields, Reading};
+use paidan::routing::{Decision, Risk, RiskFactor};
+use paidan::text::{Appeal, AppealFields};
 
 use super::answer;
 use super::output::{Paint, bar, padded, percent, width};
@@ -126,9 +126,14 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
         Some(risk) => format!("争议风险  {}", percent(risk)),
         None => "争议风险  此模型未学习".to_owned(),
     });
-    if let Some(risk) = decision.proposed_dispatch_risk {
+    let risk = match decision.proposed_dispatch_risk {
+        Some(risk) => Some(percent(risk)),
+        None if decision.unseen_proposals.is_empty() => None,
+        None => Some("无法估计".to_owned()),
+    };
+    if let Some(risk) = risk {
         let proposed = appeal.fields().proposed_departments.join("、");
-        lines.push(format!("拟派{proposed}，退单或改派的可能  {}", percent(risk)));
+        lines.push(format!("拟派{proposed}，退单或改派的可能  {risk}"));
     }
     if !decision.risk_factors.is_empty() {
         let factor = |factor: &RiskFactor| match factor.risk {
@@ -138,8 +143,7 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
         lines.push(format!("风险缘由  {}", decision.risk_factors.iter().map(factor).collect::<Vec<_>>().join("；")));
     }
     lines.push(if decision.needs_review() {
-        let reasons: Vec<String> = decision.review_reasons.iter().map(|reason| reason_in_words(*reason, decision)).collect();
-        paint.warn(&format!("请人工复核  {}", reasons.join("；")))
+        paint.warn(&format!("请人工复核  {}", decision.review_words().join("；")))
     } else {
         "可直接派单".to_owned()
     });
@@ -170,23 +174,4 @@ fn for_people(decision: &Decision, appeal: &Appeal, version: &str, took: Duratio
         took.as_secs_f64() * 1e3
     )));
     lines.join("\n") + "\n"
-}
-
-fn reason_in_words(reason: ReviewReason, decision: &Decision) -> String {
-    match reason {
-        ReviewReason::LowConfidence => "把握不足".to_owned(),
-        ReviewReason::CloseSecond => match decision.runner_up() {
-            Some(second) => format!("与第二名“{}”相近", second.department.name),
-            None => "前两名相近".to_owned(),
-        },
-        ReviewReason::HighDisputeRisk => "争议风险较高".to_owned(),
-        ReviewReason::TooShort => "内容过短".to_owned(),
-        ReviewReason::Truncated if decision.reading == Reading::HeadAndTail => "内容过长，仅读取首尾".to_owned(),
-        ReviewReason::Truncated => "内容过长".to_owned(),
-        ReviewReason::UnlikeTraining => "与历史工单差异较大".to_owned(),
-        ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
-        ReviewReason::Returned => "已被退单".to_owned(),
-        ReviewReason::SeveralMatters => "含多项诉求，建议拆分".to_owned(),
-        ReviewReason::NewDepartment => decision.newcomer().map(new_department).unwrap_or_default(),
-    }
 }

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use paidan::config::{Config, LogFormat, without_password};
 use paidan::server::Server;
+use paidan::server::catalog::CatalogDesk;
 use paidan::server::rulings::RulingDesk;
 use paidan::store::Store;
 use tokio::net::TcpListener;
 
-use super::setup::{Setup, model_folder, open_router_with_catalog, store_url};
-use super::signals::StopSignals;
+use super::setup::{Setup, catalog_folder, model_folder, open_router_with_catalog, store_url};
+use super::signals::{ReloadSignals, StopSignals};
 use super::{Failure, code};
 
 /// Flags of `serve`.
@@ -22,7 +23,7 @@ Example:
   grpcurl -plaintext -d '{\"appeal\": {\"text\": \"小区门口的路灯坏了很久没人修\"}}' \\
     127.0.0.1:50051 paidan.v1.RoutingService/RouteAppeal
 
-When it is ready it prints one line to standard output; logs go to standard error.")]
+When it is ready it prints one line to standard output; logs go to standard error. SIGHUP makes it read the catalogue's folder again.")]
 pub struct Args {
     /// Where to listen, IP:PORT; port 0 takes a free one [default: 127.0.0.1:50051]
     #[arg(long, value_name = "IP:PORT")]
@@ -52,6 +53,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
         Failure::said(code::UNAVAILABLE, words)
     })?;
     let began = Instant::now();
+    // Before it says that it is ready: until somebody listens a SIGHUP ends the process.
+    let mut reload = ReloadSignals::listen()?;
     let folder = model_folder(&config)?;
     let router = Arc::new(open_router_with_catalog(&folder, &config)?);
     let rulings = match store_url(&config)? {
@@ -85,7 +88,16 @@ async fn serve(config: Config) -> Result<(), Failure> {
             std::process::exit(i32::from(code::INTERRUPTED));
         });
     };
-    let mut server = Server::new(router, config.service)?;
+    let store = rulings.as_ref().map(|desk| desk.store().clone());
+    let catalog = Arc::new(CatalogDesk::new(Arc::clone(&router), catalog_folder(&config), store));
+    let mut server = Server::new(router, config.service)?.with_catalog(Arc::clone(&catalog));
+    tokio::spawn(async move {
+        loop {
+            reload.asked().await;
+            // It is in the log, good or bad.
+            let _ = catalog.reload("SIGHUP").await;
+        }
+    });
     if let Some(rulings) = rulings {
         server = server.with_rulings(rulings);
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to stop, for the second we wait no longer.
+//! Ctrl-C and SIGTERM: the first asks to stop, for the second we wait no longer. SIGHUP asks to read again what may change.
 
 use std::io;
 use std::sync::Arc;
@@ -38,6 +38,34 @@ impl StopSignals {
             // It cannot be heard, so nobody ever asks.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Hears SIGHUP from the moment it exists. Elsewhere than on Unix nobody ever sends it.
+pub struct ReloadSignals {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl ReloadSignals {
+    /// Starts to listen; needs a runtime around it.
+    pub fn listen() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self { hangup: signal(SignalKind::hangup())? })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Completes when somebody asks the process to read again.
+    pub async fn asked(&mut self) {
+        #[cfg(unix)]
+        if self.hangup.recv().await.is_some() {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::dispute::{self, Asked, Weighed, Witnesses};
 use super::evidence;
 use super::jurisdiction::{Jurisdiction, OfTheDay, Said};
+use super::newcomers;
 use super::reason;
 use super::returned;
 use super::review;
@@ -36,8 +37,7 @@ impl Router {
         let ranked =
             |row: &usize| RankedDepartment { department: self.info.departments[*row].clone(), probability: answered[*row] };
         let mut ranked: Vec<OfTheDay> = order.iter().map(|row| OfTheDay { ranked: ranked(row), row: *row }).collect();
-        let jurisdiction = self.catalog.as_deref().zip(appeal.circumstances.as_ref());
-        let jurisdiction = jurisdiction.map(|(catalog, circumstances)| Jurisdiction::new(catalog, circumstances));
+        let jurisdiction = appeal.circumstances.as_ref().and_then(Jurisdiction::of);
         if let Some(jurisdiction) = &jurisdiction {
             ranked = jurisdiction.of_the_day(ranked);
         }
@@ -66,6 +66,7 @@ impl Router {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            unseen_proposals: Vec::new(),
             embedding: raw.embedding.to_vec(),
             parts: Vec::new(),
         };
@@ -85,13 +86,15 @@ impl Router {
         match &jurisdiction {
             Some(jurisdiction) => {
                 // Where a standing ruling applies who leads is settled, and no other candidate is sought.
-                let newcomers = self.newcomers.as_ref().filter(|_| ruled.standing.is_none());
+                let newcomers = jurisdiction.newcomers.filter(|_| ruled.standing.is_none());
                 let newcomer =
                     newcomers.and_then(|newcomers| newcomers.name(&mut decision, jurisdiction, &before, &appeal.objections));
                 jurisdiction.complete(&mut decision, Said { model, ruled, newcomer }, &appeal.objections);
             }
             None => reason::without_catalogue(&mut decision, model, ruled),
         }
+        let unseen = appeal.circumstances.as_ref().map_or(&[][..], |circumstances| &circumstances.unseen_proposals);
+        newcomers::note_proposed(&mut decision, unseen);
         Ok(decision)
     }
 

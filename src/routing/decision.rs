@@ -39,7 +39,7 @@ pub enum ReviewReason {
     Returned,
     /// It holds several matters of different departments.
     SeveralMatters,
-    /// A department that the model has never seen was found by its duties.
+    /// A department that the model has never seen was found by its duties, or was proposed.
     NewDepartment,
 }
 
@@ -65,7 +65,8 @@ pub struct Decision {
     pub model_opinion: Vec<RankedDepartment>,
     /// Calibrated probability that this appeal's dispatch is disputed at all; `None` if the model was never taught disputes.
     pub dispute_risk: Option<f32>,
-    /// Calibrated probability that a dispatch to the proposed departments comes back; `None` if none was proposed.
+    /// Calibrated probability that a dispatch to the proposed departments comes back; `None` if none was proposed, or one that the
+    /// model has never seen.
     pub proposed_dispatch_risk: Option<f32>,
     /// What raised either risk above a typical order's, strongest first; empty if the model cannot say.
     pub risk_factors: Vec<RiskFactor>,
@@ -91,6 +92,8 @@ pub struct Decision {
     pub catalog_version: Option<String>,
     /// The standing ruling that would apply, had its lead not returned the order; then none applies.
     pub contested_ruling: Option<Arc<Ruling>>,
+    /// Proposed departments that the model has never seen; empty if it knows all of them.
+    pub unseen_proposals: Vec<Arc<Department>>,
     /// The normalised [CLS] row, `hidden_size` long: what precedents are searched by.
     pub embedding: Vec<f32>,
     /// The matters that it holds, in the order of the text, if they are of different departments; empty if it is one matter.

@@ -10,7 +10,9 @@
 
 use std::sync::Arc;
 
+use super::active::ActiveCatalog;
 use super::ground::Ground;
+use super::newcomers::Newcomers;
 use super::reason;
 use super::returned::{Objection, ReturnReason};
 use super::ruled::Ruled;
@@ -19,8 +21,8 @@ use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter,
 use crate::model::Department;
 use crate::text::AppealFields;
 
-/// What the catalogue needs to know of an appeal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the catalogue needs to know of an appeal, and which catalogue.
+#[derive(Debug, Clone)]
 pub struct Circumstances {
     /// The day that decides who exists.
     pub day: Day,
@@ -28,6 +30,10 @@ pub struct Circumstances {
     pub district: String,
     /// Text and category, in which the words of matters, duties and units are looked for.
     pub words: String,
+    /// Departments of the day that were proposed and that no label of the model reaches.
+    pub unseen_proposals: Vec<Arc<Department>>,
+    /// The catalogue that was in use when the appeal was prepared.
+    pub(super) active: Option<Arc<ActiveCatalog>>,
 }
 
 impl Circumstances {
@@ -38,7 +44,12 @@ impl Circumstances {
             words.push('\n');
             words.push_str(level);
         }
-        Self { day, district: fields.district.clone(), words }
+        Self { day, district: fields.district.clone(), words, unseen_proposals: Vec::new(), active: None }
+    }
+
+    /// The catalogue that the appeal is answered with; `None` without one.
+    pub fn catalog(&self) -> Option<&Arc<DepartmentCatalog>> {
+        self.active.as_ref().map(|active| &active.catalog)
     }
 }
 
@@ -80,12 +91,17 @@ pub(super) struct Said {
 pub(super) struct Jurisdiction<'a> {
     pub catalog: &'a DepartmentCatalog,
     pub circumstances: &'a Circumstances,
+    /// Finds departments that the model has never seen.
+    pub newcomers: Option<&'a Newcomers>,
     matter: Option<&'a Matter>,
 }
 
 impl<'a> Jurisdiction<'a> {
-    pub fn new(catalog: &'a DepartmentCatalog, circumstances: &'a Circumstances) -> Self {
-        Self { catalog, circumstances, matter: catalog.matter(&circumstances.words) }
+    /// Of the catalogue that the appeal was prepared with; `None` without one.
+    pub fn of(circumstances: &'a Circumstances) -> Option<Self> {
+        let ActiveCatalog { catalog, newcomers } = circumstances.active.as_deref()?;
+        let matter = catalog.matter(&circumstances.words);
+        Some(Self { catalog, circumstances, newcomers: newcomers.as_ref(), matter })
     }
 
     /// The departments of the day. `ranked` are the model's, best first, each with its row.
@@ -121,7 +137,7 @@ impl<'a> Jurisdiction<'a> {
     /// Fills in unit, supporting departments, basis and reason. Who supports by a standing ruling does so whatever the matter says.
     pub fn complete(&self, decision: &mut Decision, mut said: Said, objections: &[Objection]) {
         let lead = Arc::clone(&decision.lead().department);
-        let Circumstances { day, district, words } = self.circumstances;
+        let Circumstances { day, district, words, .. } = self.circumstances;
         let known = self.catalog.district(district);
         let unit = self.catalog.unit(&lead.id, known, words, *day);
         decision.unit = self.not_objecting(unit, objections).cloned().map(Arc::new);

@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::active::ActiveCatalog;
 use super::{Circumstances, Decision, Objection, PreparedAppeal, RankedDepartment, ReviewReason, RouteError, Router};
 use crate::catalog::{Day, Unit};
 use crate::text::{AppealFields, CleanText, parts};
@@ -49,6 +50,7 @@ impl Router {
         fields: &AppealFields,
         text: &CleanText,
         day: Option<Day>,
+        active: Option<&Arc<ActiveCatalog>>,
     ) -> Result<Vec<PreparedPart>, RouteError> {
         let room = self.info.max_tokens.min(PART_TOKENS);
         let prepared = |part: crate::text::TextPart| {
@@ -57,7 +59,7 @@ impl Router {
             let words = || fields.text.chars().skip(part.chars.start as usize).take(part.chars.len()).collect();
             let own = |day| {
                 let fields = AppealFields { text: words(), district: fields.district.clone(), ..AppealFields::default() };
-                Circumstances::of(&fields, day)
+                Circumstances { active: active.cloned(), ..Circumstances::of(&fields, day) }
             };
             let appeal = PreparedAppeal {
                 encoding,
@@ -174,6 +176,7 @@ mod tests {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            unseen_proposals: Vec::new(),
             embedding: Vec::new(),
             parts: Vec::new(),
         };

@@ -1,5 +1,6 @@
 //! From an appeal to a decision. Read `router.rs` first.
 
+mod active;
 mod deciding;
 mod decision;
 mod dispute;
@@ -22,7 +23,6 @@ pub use evidence::Clause;
 pub use ground::{Ground, documents};
 pub use jurisdiction::{Circumstances, day_in_the_city, day_of};
 pub use matters::{Part, PreparedPart};
-pub use reason::new_department;
 pub use returned::{Objection, ReturnReason};
 pub use router::{PreparedAppeal, RouteError, Router};
 pub use sentence::second_sentence;

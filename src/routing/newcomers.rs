@@ -6,7 +6,8 @@
 //! measured to tell (`paidan-train duties`) is the margin: how much liker the newcomer's likest duty is than the likest of all
 //! others'. The bound and its precision stand in `calibration.json`; without one no newcomer is named.
 //!
-//! A newcomer stands directly behind the lead, with the probability that the model gave it, which is none, and a person is asked.
+//! A newcomer stands directly behind the lead, with the probability that the model gave it, which is none, and a person is asked. So
+//! is whoever proposes one: the risk of that dispatch cannot be told.
 
 use std::sync::Arc;
 
@@ -48,6 +49,23 @@ impl Router {
         let embeddings = self.embed(&texts).map_err(|error: RouteError| refused(error.to_string()))?;
         let duty = |((department, duty), embedding)| EmbeddedDuty { department, duty, embedding };
         Ok(Some(Newcomers { bound, duties: places.into_iter().zip(embeddings).map(duty).collect() }))
+    }
+}
+
+/// A department of the catalogue that the model knows nothing of.
+pub(super) fn as_department(entry: &CatalogDepartment) -> Arc<Department> {
+    Arc::new(Department { id: entry.id.clone(), name: entry.name.clone(), training_orders: 0 })
+}
+
+/// Says which of the proposed departments the model has never seen. What a dispatch to them risks is then not told at all: a number
+/// would be made up, since neither their history nor their probability is known. A person is asked instead.
+pub(super) fn note_proposed(decision: &mut Decision, unseen: &[Arc<Department>]) {
+    if unseen.is_empty() {
+        return;
+    }
+    decision.unseen_proposals = unseen.to_vec();
+    if !decision.review_reasons.contains(&ReviewReason::NewDepartment) {
+        decision.review_reasons.push(ReviewReason::NewDepartment);
     }
 }
 
@@ -95,8 +113,7 @@ impl Newcomers {
         if decision.departments.iter().any(|one| one.department.id == department.id) {
             return None;
         }
-        let (id, name) = (department.id.clone(), department.name.clone());
-        let department = Arc::new(Department { id, name, training_orders: 0 });
+        let department = as_department(department);
         let newcomer = RankedDepartment { department: Arc::clone(&department), probability: 0.0 };
         decision.departments.insert(1.min(decision.departments.len()), newcomer);
         decision.review_reasons.push(ReviewReason::NewDepartment);

@@ -105,7 +105,7 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
 }
 
 /// That a department was found by its duties alone.
-pub fn new_department(department: &Department) -> String {
+pub(super) fn new_department(department: &Department) -> String {
     format!("“{}”为模型训练后新设，按职责相似度列入，请核对", department.name)
 }
 

@@ -1,8 +1,9 @@
-//! When a person should look before an answer goes out, and what a mistaken proposal is told.
+//! When a person should look before an answer goes out, in which words, and what a mistaken proposal is told.
 
 use std::sync::Arc;
 
-use super::{Decision, ReviewReason};
+use super::reason::new_department;
+use super::{Decision, Part, ReviewReason};
 use crate::model::Department;
 use crate::model::calibration::ReviewThresholds;
 use crate::text::{AppealError, AppealErrorCode, Reading};
@@ -26,12 +27,49 @@ pub fn reasons(
     holds.into_iter().filter_map(|(reason, holds)| holds.then_some(reason)).collect()
 }
 
+impl Decision {
+    /// Each review reason in a few words of Chinese for the dispatcher. They name the second department, or those of the parts, where
+    /// that is what to look at.
+    pub fn review_words(&self) -> Vec<String> {
+        let words = |reason: &ReviewReason| match reason {
+            ReviewReason::LowConfidence => "把握不足".to_owned(),
+            ReviewReason::CloseSecond => match self.runner_up() {
+                Some(second) => format!("与第二名“{}”相近", second.department.name),
+                None => "前两名相近".to_owned(),
+            },
+            ReviewReason::HighDisputeRisk => "争议风险较高".to_owned(),
+            ReviewReason::TooShort => "内容过短".to_owned(),
+            ReviewReason::Truncated => "内容过长，仅读取首尾".to_owned(),
+            ReviewReason::UnlikeTraining => "与历史工单差异较大".to_owned(),
+            ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
+            ReviewReason::Returned => "已被退单".to_owned(),
+            ReviewReason::SeveralMatters => format!("含多项诉求，建议拆分派往{}", leads(&self.parts)),
+            ReviewReason::NewDepartment => {
+                let proposed = self.unseen_proposals.iter().map(|one| unseen_proposal(one));
+                self.newcomer().map(new_department).into_iter().chain(proposed).collect::<Vec<_>>().join("；")
+            }
+        };
+        self.review_reasons.iter().map(words).collect()
+    }
+}
+
+/// That what a proposed dispatch risks cannot be told.
+fn unseen_proposal(department: &Department) -> String {
+    format!("拟派“{}”为模型训练后新设，无法估计其退单可能", department.name)
+}
+
+/// Who the parts would go to: “甲”、“乙”.
+fn leads(parts: &[Part]) -> String {
+    let lead = |part: &Part| part.departments.first().map(|lead| format!("“{}”", lead.department.name));
+    parts.iter().filter_map(lead).collect::<Vec<_>>().join("、")
+}
+
 /// The greater of the two risks: a dispatcher who proposes a department asks about that dispatch too.
 fn highest_risk(decision: &Decision) -> Option<f32> {
     [decision.dispute_risk, decision.proposed_dispatch_risk].into_iter().flatten().max_by(f32::total_cmp)
 }
 
-/// Names the department that the model does not know, and the nearest one that it does.
+/// Names the department that neither the model nor the catalogue of the day knows, and the model's nearest.
 pub fn unknown_department(name: &str, departments: &[Arc<Department>]) -> AppealError {
     let shared =
         |department: &Department| name.chars().filter(|c| department.id.contains(*c) || department.name.contains(*c)).count();

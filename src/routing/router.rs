@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Decision;
+use super::active::ActiveCatalog;
 use super::deciding::RawAnswer;
 use super::dispute::Weigher;
 use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, day_of};
 use super::matters::{self, PreparedPart};
-use super::newcomers::Newcomers;
+use super::newcomers;
 use super::returned::Objection;
 use super::review;
 use super::ruled;
 use super::sentence::second_sentence;
-use crate::catalog::{CatalogError, Day, DepartmentCatalog};
+use crate::catalog::{Day, DepartmentCatalog};
 use crate::model::{
     Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DEPARTMENT_WORDS, DISPUTE_WORDS, Department, DepartmentWords,
     DisputeWords, Encoder, HeadRows, Likeness, Look, ModelInfo, Sequence, Setting, Takeover,
@@ -30,7 +31,7 @@ pub struct PreparedAppeal {
     pub encoding: Encoding,
     /// Parts of the text whose weight in the answer is asked.
     pub clauses: Vec<Clause>,
-    /// Rows of the department head that the dispatcher proposed.
+    /// Rows of the department head that the dispatcher proposed; none if one of the proposed is in [`Circumstances::unseen_proposals`].
     pub proposed: Vec<usize>,
     /// Whether the operator's category or type goes in as the second sentence.
     pub with_category: bool,
@@ -60,8 +61,15 @@ pub enum RouteError {
     Model(String),
 }
 
-/// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings, which is
-/// exchanged whole.
+/// What was proposed: rows of the head, or departments that it has none for.
+#[derive(Default)]
+struct Proposed {
+    rows: Vec<usize>,
+    unseen: Vec<Arc<Department>>,
+}
+
+/// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings and the
+/// catalogue, each of which is exchanged whole.
 pub struct Router {
     pub(super) info: ModelInfo,
     pub(super) tokenizer: AppealTokenizer,
@@ -75,10 +83,8 @@ pub struct Router {
     pub(super) weigher: Option<Weigher>,
     /// Who takes over from whom; `None` if nobody counted.
     pub(super) takeover: Option<Takeover>,
-    /// Who does what, if somebody said.
-    pub(super) catalog: Option<Arc<DepartmentCatalog>>,
-    /// Finds departments of the catalogue that the model has never seen; `None` if there are none, or if nobody measured how.
-    pub(super) newcomers: Option<Newcomers>,
+    /// Who does what, if somebody said. An appeal keeps the one that it was prepared with.
+    pub(super) active: RwLock<Option<Arc<ActiveCatalog>>>,
     /// What was ruled. A batch reads one book from its first appeal to its last.
     rulings: RwLock<Arc<RulingBook>>,
 }
@@ -124,33 +130,8 @@ impl Router {
         let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
         let calibration = artifacts.calibration;
         let takeover = Takeover::of(&calibration.redispatches, &info.departments);
-        Ok(Self {
-            info,
-            tokenizer,
-            encoder,
-            calibration,
-            centres,
-            department_words,
-            weigher,
-            takeover,
-            catalog: None,
-            newcomers: None,
-            rulings,
-        })
-    }
-
-    /// The same router, answering with a catalogue. Each department of the model must be in it. If it holds departments that the
-    /// model has never seen, all duties are embedded here, once: about 2 ms each.
-    pub fn with_catalog(mut self, catalog: Arc<DepartmentCatalog>) -> Result<Self, CatalogError> {
-        catalog.must_have(self.info.departments.iter().map(|department| department.id.as_str()))?;
-        self.newcomers = self.newcomers_of(&catalog)?;
-        self.catalog = Some(catalog);
-        Ok(self)
-    }
-
-    /// The catalogue that it answers with.
-    pub fn catalog(&self) -> Option<&Arc<DepartmentCatalog>> {
-        self.catalog.as_ref()
+        let active = RwLock::new(None);
+        Ok(Self { info, tokenizer, encoder, calibration, centres, department_words, weigher, takeover, active, rulings })
     }
 
     /// The book of rulings that the next batch will read. Empty at first.
@@ -208,16 +189,10 @@ impl Router {
     fn prepared(&self, appeal: &Appeal, today: Option<Day>) -> Result<PreparedAppeal, RouteError> {
         let fields = appeal.fields();
         let day = day_of(&fields.received_at).or(today);
-        let mut proposed = Vec::with_capacity(fields.proposed_departments.len());
-        for name in &fields.proposed_departments {
-            let rows = self.rows_on(name, day);
-            if rows.is_empty() {
-                return Err(review::unknown_department(name, &self.info.departments).into());
-            }
-            proposed.extend(rows);
-        }
-        proposed.sort_unstable();
-        proposed.dedup();
+        // One catalogue from here to the answer, whatever is put in its place meanwhile.
+        let active = self.active();
+        let catalog = active.as_deref().map(|active| &*active.catalog).zip(day);
+        let Proposed { rows: proposed, unseen } = self.proposed(&fields.proposed_departments, catalog)?;
         let text = clean(&fields.text);
         let second = second_sentence(&fields.category, &fields.appeal_type);
         let encoding = self
@@ -225,19 +200,40 @@ impl Router {
             .encode(&text, second.as_deref(), self.info.max_tokens)
             .map_err(|error| RouteError::Model(error.to_string()))?;
         let clauses = evidence::clauses(&fields.text, &encoding);
-        let circumstances = day.map(|day| Circumstances::of(fields, day));
-        let parts = self.prepared_parts(fields, &text, day)?;
+        let parts = self.prepared_parts(fields, &text, day, active.as_ref())?;
+        let circumstances = day.map(|day| Circumstances { unseen_proposals: unseen, active, ..Circumstances::of(fields, day) });
         let with_category = second.is_some();
         Ok(PreparedAppeal { encoding, clauses, proposed, with_category, circumstances, objections: Vec::new(), parts })
     }
 
+    /// What the dispatcher proposed, as the model and the catalogue of the day know it.
+    fn proposed(&self, names: &[String], catalog: Option<(&DepartmentCatalog, Day)>) -> Result<Proposed, RouteError> {
+        let mut proposed = Proposed::default();
+        for name in names {
+            let rows = self.rows_on(name, catalog);
+            let of_the_day = catalog.and_then(|(catalog, day)| catalog.find(name, day));
+            match of_the_day.filter(|_| rows.is_empty()) {
+                Some(unseen) => proposed.unseen.push(newcomers::as_department(unseen)),
+                None if rows.is_empty() => return Err(review::unknown_department(name, &self.info.departments).into()),
+                None => proposed.rows.extend(rows),
+            }
+        }
+        proposed.rows.sort_unstable();
+        proposed.rows.dedup();
+        // Of a dispatch to several the model has learnt nothing if it knows only some of them.
+        if !proposed.unseen.is_empty() {
+            proposed.rows.clear();
+        }
+        Ok(proposed)
+    }
+
     /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that
     /// it took over from.
-    fn rows_on(&self, id_or_name: &str, day: Option<Day>) -> Vec<usize> {
+    fn rows_on(&self, id_or_name: &str, catalog: Option<(&DepartmentCatalog, Day)>) -> Vec<usize> {
         if let Some(row) = self.department_row(id_or_name) {
             return vec![row];
         }
-        let (Some(catalog), Some(day)) = (&self.catalog, day) else { return Vec::new() };
+        let Some((catalog, day)) = catalog else { return Vec::new() };
         let Some(meant) = catalog.find(id_or_name, day) else { return Vec::new() };
         let answers = |id: &str| catalog.in_force(id, day).departments().iter().any(|department| department.id == meant.id);
         (0..self.info.departments.len()).filter(|row| answers(&self.info.departments[*row].id)).collect()

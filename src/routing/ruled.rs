@@ -93,11 +93,11 @@ impl Rulings<'_> {
     /// Of the standing rulings that fit, the first by precedence that is like enough. Without a lead if all of its leads returned the
     /// order: then no lower ruling applies in its place either, since it is this one that has to be settled.
     fn applying(&self, decision: &Decision, appeal: &Circumstances) -> Option<Applied> {
-        let Circumstances { day, district, words } = appeal;
-        // Rulings name districts as the catalogue does; callers may use another name.
-        let district = self.jurisdiction.map_or(district.as_str(), |jurisdiction| jurisdiction.district(district));
+        let Circumstances { day, district, words, .. } = appeal;
+        // Callers may use another name than the catalogue's, and so may a ruling that was recorded before there was this catalogue.
+        let district = self.called(district);
         let occasion = Occasion { day: *day, district, words, embedding: &decision.embedding };
-        let fitting = self.book.fitting(&occasion, self.likeness.least()?);
+        let fitting = self.book.fitting_where(&occasion, |name| self.called(name) == district, self.likeness.least()?);
         fitting.into_iter().find_map(|fitting| {
             let bound = self.likeness.bound(fitting.worded)?;
             let leads = self.on_the_day([&fitting.ruling.lead]);
@@ -111,12 +111,18 @@ impl Rulings<'_> {
             let objected = |id: &str| self.objections.iter().any(|one| one.excludes(id));
             let willing = leads.iter().find(|lead| !objected(&lead.id));
             let lead = willing.map(|willing| {
-                // Whoever objected has left the ranking. A lead may be a department that the model was never taught.
+                // Where everybody objected nobody has left the ranking. A lead may be a department that the model was never taught.
                 let unknown = || RankedDepartment { department: Arc::clone(willing), probability: 0.0 };
-                decision.departments.iter().find(of_leads).cloned().unwrap_or_else(unknown)
+                let willing = |one: &&RankedDepartment| of_leads(one) && !objected(&one.department.id);
+                decision.departments.iter().find(willing).cloned().unwrap_or_else(unknown)
             });
             Some(Applied { fitting, precision: bound.precision, leads, lead })
         })
+    }
+
+    /// A district as the catalogue calls it.
+    fn called<'b>(&'b self, name: &'b str) -> &'b str {
+        self.jurisdiction.map_or(name, |jurisdiction| jurisdiction.district(name))
     }
 
     /// Who returned the order, in the order in which they did.

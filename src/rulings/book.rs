@@ -111,7 +111,13 @@ impl RulingBook {
 
     /// The standing rulings that fit an appeal and are at least so like it, the one that wins first.
     pub fn fitting(&self, occasion: &Occasion<'_>, least: f32) -> Vec<Fitting> {
-        let mut all: Vec<Fitting> = self.standing.iter().filter_map(|standing| standing.fitting(occasion, least)).collect();
+        self.fitting_where(occasion, |name| name == occasion.district, least)
+    }
+
+    /// The same for somebody who knows districts by several names: `here` says whether one means that of the occasion. A ruling may
+    /// have been recorded when its district had another.
+    pub fn fitting_where(&self, occasion: &Occasion<'_>, here: impl Fn(&str) -> bool, least: f32) -> Vec<Fitting> {
+        let mut all: Vec<Fitting> = self.standing.iter().filter_map(|one| one.fitting(occasion, &here, least)).collect();
         all.sort_by(|a, b| b.ruling.precedence().cmp(&a.ruling.precedence()));
         all
     }

@@ -102,8 +102,8 @@ pub struct RulingFault {
 pub struct Known {
     /// Ids of departments, each with the other names it goes by.
     pub departments: Vec<(String, Vec<String>)>,
-    /// Districts; empty: nothing is known of districts, and any name will do.
-    pub districts: Vec<String>,
+    /// Districts, each with the other names it goes by; empty: nothing is known of districts, and any name will do.
+    pub districts: Vec<(String, Vec<String>)>,
 }
 
 impl Known {
@@ -112,7 +112,7 @@ impl Known {
         let names = |one: &CatalogDepartment| std::iter::once(&one.name).chain(&one.aliases).cloned().collect();
         Self {
             departments: catalog.departments.iter().map(|one| (one.id.clone(), names(one))).collect(),
-            districts: catalog.districts.iter().map(|district| district.name.clone()).collect(),
+            districts: catalog.districts.iter().map(|one| (one.name.clone(), one.aliases.clone())).collect(),
         }
     }
 
@@ -123,6 +123,12 @@ impl Known {
             let called = |(_, names): &&(String, Vec<String>)| names.iter().any(|one| one == name);
             self.departments.iter().find(called).map(|(id, _)| id.as_str())
         })
+    }
+
+    /// The district that a name means, as the catalogue calls it.
+    pub fn district(&self, name: &str) -> Option<&str> {
+        let called = |(own, others): &&(String, Vec<String>)| own == name || others.iter().any(|one| one == name);
+        self.districts.iter().find(called).map(|(own, _)| own.as_str())
     }
 
     /// The ids of the departments that a text names, in its order, each once. Of names that overlap the longer one counts: whoever

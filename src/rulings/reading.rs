@@ -118,14 +118,20 @@ impl Reading<'_> {
 
     pub(super) fn districts(&mut self, values: &[String]) -> Vec<String> {
         let lines = self.lines("districts", values);
-        let known = self.known.filter(|known| !known.districts.is_empty());
-        if let Some(known) = known {
-            for (i, line) in lines.iter().enumerate().filter(|(_, line)| !known.districts.contains(line)) {
-                let there = known.districts.join(", ");
-                self.fault(&format!("districts[{i}]"), &format!("no district {:?} is known; there are {there}", short(line)));
+        let Some(known) = self.known.filter(|known| !known.districts.is_empty()) else { return lines };
+        let mut names: Vec<String> = Vec::new();
+        for (i, line) in lines.into_iter().enumerate() {
+            let Some(name) = known.district(&line) else {
+                let there: Vec<&str> = known.districts.iter().map(|(name, _)| name.as_str()).collect();
+                let said = format!("no district {:?} is known; there are {}", short(&line), there.join(", "));
+                self.fault(&format!("districts[{i}]"), &said);
+                continue;
+            };
+            if !names.iter().any(|one| one == name) {
+                names.push(name.to_owned());
             }
         }
-        lines
+        names
     }
 
     pub(super) fn words(&mut self, field: &str, values: &[String]) -> Words {

@@ -51,10 +51,10 @@ pub struct Ruling {
 }
 
 impl Ruling {
-    /// True for a standing ruling that counts for appeals received on a day in a district (empty: not known). Where the district
-    /// is not known, only what holds in the whole city does.
-    pub fn applies(&self, day: Day, district: &str) -> bool {
-        let here = self.districts.is_empty() || self.districts.iter().any(|one| one == district);
+    /// True for a standing ruling that counts for appeals received on a day in a district; `here` says whether a name means that
+    /// district. Where the district is not known, only what holds in the whole city does.
+    pub fn applies(&self, day: Day, here: impl Fn(&str) -> bool) -> bool {
+        let here = self.districts.is_empty() || self.districts.iter().any(|one| here(one));
         self.scope == Scope::Standing && self.status == Status::InForce && self.effective.contains(day) && here
     }
 

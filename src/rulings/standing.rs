@@ -48,8 +48,8 @@ pub struct Fitting {
 
 impl StandingRuling {
     /// `None` if it does not apply whatever the likeness, or is less like than `least`.
-    pub fn fitting(&self, occasion: &Occasion<'_>, least: f32) -> Option<Fitting> {
-        if !self.ruling.applies(occasion.day, occasion.district) {
+    pub fn fitting(&self, occasion: &Occasion<'_>, here: impl Fn(&str) -> bool, least: f32) -> Option<Fitting> {
+        if !self.ruling.applies(occasion.day, here) {
             return None;
         }
         let similarity = self.embeddings.likest(occasion.embedding);

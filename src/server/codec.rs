@@ -98,7 +98,8 @@ blames_the_client!(
     proto::ReportReturnRequest,
     proto::CloseOrderRequest,
     proto::GetCaseFileRequest,
-    proto::ListCasesRequest
+    proto::ListCasesRequest,
+    proto::ReloadCatalogRequest
 );
 
 /// What this server sends, read by the Rust client: the server's fault.
@@ -128,7 +129,8 @@ blames_the_server!(
     proto::ReportReturnResponse,
     proto::CloseOrderResponse,
     proto::GetCaseFileResponse,
-    proto::ListCasesResponse
+    proto::ListCasesResponse,
+    proto::ReloadCatalogResponse
 );
 
 impl Incoming for proto::RouteAppealsRequest {

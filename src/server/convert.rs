@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parts::{part_leads, parts};
+use super::parts::parts;
 use super::proto;
 use super::queue::Answer;
 use super::status::ServiceError;
@@ -12,7 +12,6 @@ use crate::model::{Department, ModelInfo, Witness};
 use crate::repeats::CallerMark;
 use crate::routing::{
     Decision, Ground, RankedDepartment, ReturnReason, ReviewReason, Risk, RiskFactor, RouteError, documents as cited,
-    new_department,
 };
 use crate::rulings::{Ruling, Scope};
 use crate::text::{AppealError, AppealFields, Reading};
@@ -160,25 +159,9 @@ fn review_reason(reason: ReviewReason) -> proto::ReviewReason {
     }
 }
 
-/// The reasons in one line for the dispatcher's screen. It names the second department where that is what to look at.
+/// The reasons in one line for the dispatcher's screen.
 fn review_note(decision: &Decision) -> String {
-    let words: Vec<String> = decision
-        .review_reasons
-        .iter()
-        .map(|reason| match (reason, decision.runner_up()) {
-            (ReviewReason::LowConfidence, _) => "把握不足".to_owned(),
-            (ReviewReason::CloseSecond, Some(second)) => format!("与第二名“{}”相近", second.department.name),
-            (ReviewReason::CloseSecond, None) => "前两名相近".to_owned(),
-            (ReviewReason::HighDisputeRisk, _) => "争议风险较高".to_owned(),
-            (ReviewReason::TooShort, _) => "内容过短".to_owned(),
-            (ReviewReason::Truncated, _) => "内容过长，仅读取首尾".to_owned(),
-            (ReviewReason::UnlikeTraining, _) => "与历史工单差异较大".to_owned(),
-            (ReviewReason::RulingDiffers, _) => "类案认定与模型不一致".to_owned(),
-            (ReviewReason::Returned, _) => "已被退单".to_owned(),
-            (ReviewReason::SeveralMatters, _) => format!("含多项诉求，建议拆分派往{}", part_leads(&decision.parts)),
-            (ReviewReason::NewDepartment, _) => decision.newcomer().map(new_department).unwrap_or_default(),
-        })
-        .collect();
+    let words = decision.review_words();
     if words.is_empty() { String::new() } else { format!("请人工复核：{}", words.join("；")) }
 }
 

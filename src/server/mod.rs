@@ -12,12 +12,14 @@
 //! - `queue` is bounded and says no at once; `batcher` runs the model on threads of its own;
 //! - `audit` notes every answer in the trail; `rulings` is the committee's service, and keeps the router's book in step;
 //! - `disputes` takes returns and puts case files together;
+//! - `catalog` reads the dispatch catalogue again;
 //! - `convert` and `status` are the only places that know both the proto and the domain.
 //!
 //! Everything has a limit, set in [`ServiceConfig`]. Logs hold lengths, durations and codes: never a text, never an id.
 
 mod audit;
 mod batcher;
+pub mod catalog;
 pub mod codec;
 mod config;
 mod convert;

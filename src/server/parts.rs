@@ -17,9 +17,3 @@ pub(super) fn parts(parts: &[Part], max_departments: usize) -> Vec<proto::Appeal
     };
     parts.iter().map(part).collect()
 }
-
-/// Who the parts would go to, for the dispatcher's screen: “甲”、“乙”.
-pub(super) fn part_leads(parts: &[Part]) -> String {
-    let lead = |part: &Part| part.departments.first().map(|lead| format!("“{}”", lead.department.name));
-    parts.iter().filter_map(lead).collect::<Vec<_>>().join("、")
-}

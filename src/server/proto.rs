@@ -17,7 +17,7 @@ mod tests {
     fn files() -> Vec<FileDescriptorProto> {
         let set = FileDescriptorSet::decode(super::FILE_DESCRIPTOR_SET).expect("descriptors");
         let ours: Vec<_> = set.file.into_iter().filter(|file| file.package() == "paidan.v1").collect();
-        assert_eq!(ours.len(), 3, "routing, rulings and disputes");
+        assert_eq!(ours.len(), 4, "routing, rulings, disputes and catalog");
         ours
     }
 

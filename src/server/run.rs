@@ -12,11 +12,13 @@ use tonic_health::server::HealthReporter;
 
 use super::audit::{AuditTrail, LAST_ENTRIES};
 use super::batcher::Batcher;
+use super::catalog::{CatalogDesk, Catalogs};
 use super::config::{ServiceConfig, ServiceConfigError};
 use super::deadline::Deadlines;
 use super::disputes::Disputes;
 use super::metrics::Metrics;
 use super::open_orders::OpenOrderDesk;
+use super::proto::catalog_service_server::CatalogServiceServer;
 use super::proto::dispute_service_server::DisputeServiceServer;
 use super::proto::routing_service_server::{RoutingServiceServer, SERVICE_NAME};
 use super::proto::ruling_service_server::RulingServiceServer;
@@ -62,18 +64,25 @@ pub struct Server<R> {
     config: ServiceConfig,
     metrics: Arc<Metrics>,
     rulings: Option<Arc<RulingDesk>>,
+    catalog: Option<Arc<CatalogDesk>>,
 }
 
 impl<R: Route> Server<R> {
     /// Checks the configuration.
     pub fn new(router: Arc<R>, config: ServiceConfig) -> Result<Self, ServeError> {
         config.validate()?;
-        Ok(Self { router, config, metrics: Arc::default(), rulings: None })
+        Ok(Self { router, config, metrics: Arc::default(), rulings: None, catalog: None })
     }
 
     /// The same with the rulings' service, and an audit trail in their database.
     pub fn with_rulings(mut self, desk: RulingDesk) -> Self {
         self.rulings = Some(Arc::new(desk));
+        self
+    }
+
+    /// The same with the catalogue's service.
+    pub fn with_catalog(mut self, desk: Arc<CatalogDesk>) -> Self {
+        self.catalog = Some(desk);
         self
     }
 
@@ -85,7 +94,7 @@ impl<R: Route> Server<R> {
     /// Serves until `shutdown` completes, then drains: health says NOT_SERVING, no connection and no call is accepted, what is
     /// under way is answered within `drain_timeout`.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { router, config, metrics, rulings } = self;
+        let Self { router, config, metrics, rulings, catalog } = self;
         let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
         let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
         let (drain, draining) = watch::channel(false);
@@ -101,7 +110,7 @@ impl<R: Route> Server<R> {
         };
         let desk =
             Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit, open_orders);
-        let (health, routes) = routes(desk, rulings).await?;
+        let (health, routes) = routes(desk, rulings, catalog).await?;
 
         let mut stopping = draining;
         let server = tonic::transport::Server::builder()
@@ -154,7 +163,11 @@ impl<R: Route> Server<R> {
 }
 
 /// The services of the server: routing, health, reflection (v1, and v1alpha for older tools).
-async fn routes<R: Route>(desk: Desk<R>, rulings: Option<Arc<RulingDesk>>) -> Result<(HealthReporter, Routes), ServeError> {
+async fn routes<R: Route>(
+    desk: Desk<R>,
+    rulings: Option<Arc<RulingDesk>>,
+    catalog: Option<Arc<CatalogDesk>>,
+) -> Result<(HealthReporter, Routes), ServeError> {
     let max_message_bytes = desk.config.max_message_bytes;
     let desk = Arc::new(desk);
     let disputes = rulings.clone().map(|rulings| Disputes { desk: Arc::clone(&desk), rulings });
@@ -178,6 +191,9 @@ async fn routes<R: Route>(desk: Desk<R>, rulings: Option<Arc<RulingDesk>>) -> Re
     }
     if let Some(disputes) = disputes {
         routes = routes.add_service(DisputeServiceServer::new(disputes).max_decoding_message_size(max_message_bytes));
+    }
+    if let Some(catalog) = catalog {
+        routes = routes.add_service(CatalogServiceServer::new(Catalogs(catalog)).max_decoding_message_size(max_message_bytes));
     }
     Ok((reporter, routes))
 }

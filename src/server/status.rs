@@ -77,6 +77,15 @@ pub enum ServiceError {
         /// What is wrong, without what was sent.
         description: String,
     },
+    /// The catalogue that was read has faults; the former stays in use.
+    #[error("the catalogue was not exchanged: {}", first(faults))]
+    CatalogFaulty {
+        /// Each with its place, FILE:LINE.
+        faults: Vec<(String, String)>,
+    },
+    /// There is no catalogue to read again.
+    #[error("this server has no catalogue; set catalog.path and start it again")]
+    NoCatalog,
     /// The server is stopping.
     #[error("the server is shutting down; send this to another one")]
     ShuttingDown,
@@ -105,6 +114,17 @@ pub enum RulingTrouble {
     CaseOpen,
     /// The id of a report stands for another.
     OtherReturn,
+}
+
+/// Faults of a catalogue that a caller is told: they travel in headers, which hold some kilobytes. The log has all of them.
+const TOLD_FAULTS: usize = 10;
+
+fn first(faults: &[(String, String)]) -> String {
+    let first = faults.first().map_or_else(String::new, |(place, reason)| format!("{place}: {reason}"));
+    match faults.len() {
+        0 | 1 => first,
+        count => format!("{first}; {} more faults", count - 1),
+    }
 }
 
 fn listed(faults: &[RulingFault]) -> String {
@@ -250,6 +270,21 @@ impl ServiceError {
                 retry_after: Some(Duration::from_secs(1)),
                 ..told(Code::Unavailable, reason, "数据库暂不可用，未作任何记录，请稍后重试".to_owned())
             },
+            Self::CatalogFaulty { faults } => Told {
+                violations: faults
+                    .iter()
+                    .take(TOLD_FAULTS)
+                    .map(|(place, reason)| violation(place, "INVALID", reason, "目录有误"))
+                    .collect(),
+                ..told(
+                    Code::FailedPrecondition,
+                    "CATALOG_FAULTY",
+                    format!("新的派单目录有 {} 处错误，未启用，仍使用原目录", faults.len()),
+                )
+            },
+            Self::NoCatalog => {
+                told(Code::FailedPrecondition, "NO_CATALOG", "本服务未配置派单目录，请设置 catalog.path 后重新启动".to_owned())
+            }
             Self::ShuttingDown => told(Code::Unavailable, "SHUTTING_DOWN", "服务正在停止，请改用其他服务器".to_owned()),
         }
     }

@@ -23,7 +23,10 @@ use std::time::Duration;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Transaction};
 
-pub use audit::{Action, AuditEntry, AuditFault, AuditHead, NewEntry, verify_chain};
+pub use audit::{
+    Action, ArchiveBounds, ArchiveError, Archived, AuditEntry, AuditFault, AuditHead, ChainCheck, NewEntry, read_archive,
+    verify_chain,
+};
 pub use disputes::{CasePage, CaseRow};
 pub use error::StoreError;
 pub use feed::{Change, Embedded};

@@ -175,6 +175,7 @@ impl Gated {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            unseen_proposals: Vec::new(),
             embedding: vec![0.5; 4],
             parts: Vec::new(),
         }

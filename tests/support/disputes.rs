@@ -30,16 +30,20 @@ pub struct Place {
     _model: tempfile::TempDir,
 }
 
-/// Each department of the tiny model has a duty, a unit of the whole city and one of each district.
+/// A department that the model has never seen.
+pub const NEWCOMER: &str = "数据";
+
+/// Each department of the tiny model, and a newcomer, has a duty, a unit of the whole city and one of each district.
 pub fn catalogue() -> Arc<DepartmentCatalog> {
     let folder = tempfile::tempdir().expect("a folder");
-    let departments = DEPARTMENTS.iter().map(|id| {
+    let all = || DEPARTMENTS.into_iter().chain([NEWCOMER]);
+    let departments = all().map(|id| {
         format!(
             "[[department]]\nid = \"{id}\"\nname = \"{id}局\"\n[[department.duty]]\ntext = \"{id}管理\"\nwords = [\"路灯|噪音\"]\n\
              basis = [{{ level = \"法规\", document = \"《{id}条例》\", article = \"第二条\" }}]\n"
         )
     });
-    let units = DEPARTMENTS.iter().map(|id| {
+    let units = all().map(|id| {
         format!(
             "[[unit]]\nname = \"市{id}中心\"\ndepartment = \"{id}\"\n[[unit]]\nname = \"东区{id}分局\"\ndepartment = \"{id}\"\n\
              district = \"东区\"\n[[unit]]\nname = \"西区{id}分局\"\ndepartment = \"{id}\"\ndistrict = \"西区\"\n"

@@ -10,8 +10,9 @@ use super::super::rulings::convert as rulings;
 use super::super::status::ServiceError;
 use super::super::{Route, convert as routing, proto};
 use super::{Disputes, MAX_ORDER_CHARS, convert};
+use crate::catalog::DepartmentCatalog;
 use crate::disputes::{CaseFile, Course, Event, EventKind, Material, page};
-use crate::routing::{Decision, day_in_the_city, day_of};
+use crate::routing::{Circumstances, Decision, day_in_the_city, day_of};
 use crate::store::{Action, AuditEntry, StoreError};
 
 /// Departments of either answer in the file.
@@ -35,10 +36,13 @@ impl<R: Route> Disputes<R> {
         if course.returns.is_empty() {
             return Err(StoreError::NoCase { id: order_id }.into());
         }
-        let fields = course.order.fields.clone();
-        let opinion = self.route(fields.clone(), Vec::new(), arrival).await?;
-        let next = self.route(fields, course.objections(), arrival).await?;
-        let file = self.put_together(&course, &opinion.decision, &next.decision).await?;
+        let place = self.desk.queue.reserve()?;
+        // Prepared once: both answers and the file are of one catalogue.
+        let prepared = self.desk.prepare(course.order.fields.clone()).await?;
+        let catalog = prepared.circumstances.as_ref().and_then(Circumstances::catalog).cloned();
+        let opinion = self.ask(prepared.clone(), Vec::new(), place, arrival).await?;
+        let next = self.ask(prepared, course.objections(), self.desk.queue.reserve()?, arrival).await?;
+        let file = self.put_together(&course, &opinion.decision, &next.decision, catalog.as_deref()).await?;
         let page_html = if request.page_wanted { self.page(&file)? } else { String::new() };
         let spelt = |answer: Answer| routing::response(answer, self.desk.router.info(), order_id.clone(), DEPARTMENTS);
         let case_file =
@@ -46,7 +50,13 @@ impl<R: Route> Disputes<R> {
         Ok(proto::GetCaseFileResponse { case_file: Some(case_file), page_html })
     }
 
-    async fn put_together(&self, course: &Course, opinion: &Decision, next: &Decision) -> Result<CaseFile, ServiceError> {
+    async fn put_together(
+        &self,
+        course: &Course,
+        opinion: &Decision,
+        next: &Decision,
+        catalog: Option<&DepartmentCatalog>,
+    ) -> Result<CaseFile, ServiceError> {
         let entries = self.rulings.store().audit_of_order(course.order_id()).await?;
         let ruling = match &course.settlement {
             Some(settlement) => Some(Arc::new(self.rulings.store().get(&settlement.ruling).await?.ruling)),
@@ -61,7 +71,7 @@ impl<R: Route> Disputes<R> {
             opinion: opinion.clone(),
             next: next.clone(),
             ruling,
-            catalog: router.catalog().map(|catalog| &**catalog),
+            catalog,
             book: &router.rulings(),
             likeness: router.likeness(),
             day,

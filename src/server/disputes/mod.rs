@@ -14,13 +14,13 @@ use tonic::{Request, Response, Status};
 use super::Route;
 use super::deadline::Arrival;
 use super::proto;
-use super::queue::Answer;
+use super::queue::{Answer, Place};
 use super::rulings::RulingDesk;
 use super::rulings::convert as rulings;
 use super::service::{Desk, arrival};
 use super::status::ServiceError;
 use crate::disputes::Course;
-use crate::routing::Objection;
+use crate::routing::{Objection, PreparedAppeal};
 use crate::store::StoreError;
 use crate::text::AppealFields;
 
@@ -46,11 +46,21 @@ impl<R: Route> Disputes<R> {
 
     /// Routes an order, with what was objected to it so far.
     async fn route(&self, fields: AppealFields, objections: Vec<Objection>, arrival: Arrival) -> Result<Answer, ServiceError> {
-        let deadline = arrival.answer_by(arrival.at, self.desk.config.max_request_time);
         let place = self.desk.queue.reserve()?;
-        let mut prepared = self.desk.prepare(fields).await?;
-        prepared.objections = objections;
-        self.desk.answer(prepared, place, arrival.at, deadline).await
+        let prepared = self.desk.prepare(fields).await?;
+        self.ask(prepared, objections, place, arrival).await
+    }
+
+    /// The same for an order that was prepared already.
+    async fn ask(
+        &self,
+        prepared: PreparedAppeal,
+        objections: Vec<Objection>,
+        place: Place,
+        arrival: Arrival,
+    ) -> Result<Answer, ServiceError> {
+        let deadline = arrival.answer_by(arrival.at, self.desk.config.max_request_time);
+        self.desk.answer(PreparedAppeal { objections, ..prepared }, place, arrival.at, deadline).await
     }
 }
 

@@ -101,7 +101,8 @@ impl<R: Route> Disputes<R> {
 
     /// Whom the note names besides the unit's own department. Names of people and places are none of ours to guess at.
     fn named(&self, report: &Report, decision: &Decision) -> Vec<proto::Department> {
-        let others = self.rulings.known().named_in(&report.note).into_iter().filter(|id| *id != report.objection.department);
+        let known = self.rulings.known();
+        let others = known.named_in(&report.note).into_iter().filter(|id| *id != report.objection.department);
         let department = |id: &str| {
             let known = decision.departments.iter().find(|one| one.department.id == id);
             let name = known.map_or(id, |one| &one.department.name);
@@ -151,7 +152,7 @@ impl<R: Route> Disputes<R> {
             return Err(ServiceError::invalid("unit", "EMPTY", "is empty", "未填写退单单位"));
         }
         let catalog = self.rulings.router().catalog();
-        if let Some(unit) = catalog.and_then(|catalog| catalog.unit_named(name, day)) {
+        if let Some(unit) = catalog.as_deref().and_then(|catalog| catalog.unit_named(name, day)) {
             return Ok((unit.department.clone(), Some(unit.name.clone())));
         }
         let known = self.rulings.known();
@@ -179,8 +180,8 @@ impl<R: Route> Disputes<R> {
 
     /// The last day on which the unit could return it, by the dispatch that was named or recorded.
     async fn deadline(&self, report: &Report) -> Result<Option<Day>, StoreError> {
-        let none = Holidays::default();
-        let holidays = self.rulings.router().catalog().map_or(&none, |catalog| &catalog.holidays);
+        let (none, catalog) = (Holidays::default(), self.rulings.router().catalog());
+        let holidays = catalog.as_deref().map_or(&none, |catalog| &catalog.holidays);
         let dispatched_at = match report.dispatched_at {
             Some(given) => Some(given),
             None => {

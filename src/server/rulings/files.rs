@@ -33,12 +33,13 @@ pub(super) async fn import(
         }
         bytes.extend_from_slice(&part.data);
     }
+    let known = desk.known();
     let rows = tokio::task::spawn_blocking(move || exchange::read(format, &bytes));
     let rows = rows.await.map_err(|_| Status::internal("reading the file panicked"))?.map_err(|error| file_fault(&error))?;
     let mut faults = Vec::new();
     let mut good: Vec<(u64, Ruling)> = Vec::new();
     for row in rows {
-        let parsed = row.draft.and_then(|draft: RulingDraft| draft.parse(Some(&desk.known)));
+        let parsed = row.draft.and_then(|draft: RulingDraft| draft.parse(Some(&known)));
         match parsed {
             Ok(ruling) => good.push((row.line, ruling)),
             Err(wrong) => faults.extend(wrong.into_iter().map(|fault| row_fault(row.line, &fault.field, &fault.reason))),

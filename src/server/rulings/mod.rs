@@ -12,7 +12,7 @@ mod recurrences;
 mod search;
 mod service;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, watch};
 pub use recurrences::Found as FoundRecurrences;
 pub(super) use service::Rulings;
 
+use crate::catalog::DepartmentCatalog;
 use crate::routing::{RouteError, Router};
 use crate::rulings::{EmbeddedRuling, Known, Scope, Status};
 use crate::store::{Change, Embedded, Store, StoreError};
@@ -48,7 +49,8 @@ pub enum RulingError {
 pub struct RulingDesk {
     store: Store,
     router: Arc<Router>,
-    known: Known,
+    /// The names that may be used, and the catalogue that they are of.
+    known: RwLock<(Option<Arc<DepartmentCatalog>>, Arc<Known>)>,
     state: Mutex<Applied>,
     /// The last grouping of disputes; held by whoever makes the next.
     recurring: Arc<Mutex<Option<recurrences::Kept>>>,
@@ -67,7 +69,9 @@ impl RulingDesk {
     /// Reads every ruling that counts into the router's book. Standing rulings are embedded now if they are not yet; case rulings
     /// by [`Self::follow`], so that a new model need not wait for a hundred thousand of them.
     pub async fn open(store: Store, router: Arc<Router>) -> Result<Self, RulingError> {
-        let known = known(&router);
+        let catalog = router.catalog();
+        let known = Arc::new(names(&router, catalog.as_deref()));
+        let known = RwLock::new((catalog, known));
         let desk = Self { store, router, known, state: Mutex::default(), recurring: Arc::default() };
         let last = desk.store.last_change().await?;
         let mut state = desk.state.lock().await;
@@ -84,9 +88,19 @@ impl RulingDesk {
         Ok(desk)
     }
 
-    /// The names that rulings and returns may use.
-    pub(super) fn known(&self) -> &Known {
-        &self.known
+    /// The names that rulings and returns may use: of the catalogue that is in use now.
+    pub(super) fn known(&self) -> Arc<Known> {
+        let catalog = self.router.catalog();
+        {
+            // Whoever panicked while it held the lock had exchanged both, or nothing.
+            let kept = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if kept.0.as_ref().map(Arc::as_ptr) == catalog.as_ref().map(Arc::as_ptr) {
+                return Arc::clone(&kept.1);
+            }
+        }
+        let known = Arc::new(names(&self.router, catalog.as_deref()));
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = (catalog, Arc::clone(&known));
+        known
     }
 
     /// The router whose book it keeps.
@@ -230,7 +244,11 @@ fn embedded(router: &Router, changes: Vec<Change>) -> Result<(Vec<EmbeddedRuling
 
 /// The names that rulings may use: the catalogue's, or the model's where there is no catalogue.
 pub fn known(router: &Router) -> Known {
-    match router.catalog() {
+    names(router, router.catalog().as_deref())
+}
+
+fn names(router: &Router, catalog: Option<&DepartmentCatalog>) -> Known {
+    match catalog {
         Some(catalog) => Known::of_catalog(catalog),
         None => Known {
             departments: router.info().departments.iter().map(|one| (one.id.clone(), vec![one.name.clone()])).collect(),

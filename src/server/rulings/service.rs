@@ -37,7 +37,7 @@ impl RulingDesk {
     /// Parses a ruling that a caller sent.
     fn parse(&self, ruling: Option<proto::Ruling>, field: &str) -> Result<Ruling, ServiceError> {
         let draft = convert::draft(ruling, field)?;
-        draft.parse(Some(&self.known)).map_err(|faults| convert::faults(field, &faults))
+        draft.parse(Some(&self.known())).map_err(|faults| convert::faults(field, &faults))
     }
 
     /// Which standing rulings say otherwise.
@@ -172,12 +172,13 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let request = request.into_inner();
         let order_id = convert::id("order_id", &request.order_id, MAX_ORDER_CHARS)?;
         let actor = convert::actor(&request.actor)?;
+        let known = self.0.known();
         let department = |field: &str, name: &str| {
             let unknown = |name: &str| {
                 let said = format!("{name:?} is not among the departments");
                 ServiceError::invalid(field, "UNKNOWN_DEPARTMENT", &said, "没有这个承办单位")
             };
-            self.0.known.department(name).map(str::to_owned).ok_or_else(|| unknown(name))
+            known.department(name).map(str::to_owned).ok_or_else(|| unknown(name))
         };
         let sent = department("department", &request.department)?;
         let advised = match request.advised_department.as_str() {

@@ -2,15 +2,27 @@
 //! before it and is hashed itself, so that nobody can change, remove, add or reorder one unnoticed. No text of an appeal and no
 //! phone number is ever in it.
 //!
+//! Old entries may leave the database for a file that is verified as the trail itself is: `archive`. What left it is an entry too, so
+//! that nothing is missing without a word; `chain` finds what is.
+//!
 //! What the chain alone cannot show is that its whole end was rewritten by somebody who can write the database: for that, note
 //! the hash that `paidan audit verify` prints outside of it now and then.
 
-use chrono::{SecondsFormat, Utc};
+mod archive;
+mod chain;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use super::{Store, StoreError, StoredRuling};
+
+pub use archive::{ArchiveBounds, ArchiveError, Archived, read_archive};
+pub use chain::{AuditFault, AuditHead, ChainCheck, verify_chain};
+
+/// Entries that are read at once.
+const PAGE: usize = 1_000;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +47,10 @@ pub enum Action {
     CaseClosed,
     /// An order was closed.
     OrderClosed,
+    /// Another dispatch catalogue was taken into use.
+    CatalogExchanged,
+    /// Old entries left the database for a file; the detail says which, and which file.
+    Archived,
     /// Entries could not be written for a while; the detail says how many.
     Missed,
 }
@@ -53,6 +69,8 @@ impl Action {
             Self::CaseOpened => "case_opened",
             Self::CaseClosed => "case_closed",
             Self::OrderClosed => "order_closed",
+            Self::CatalogExchanged => "catalog_exchanged",
+            Self::Archived => "archived",
             Self::Missed => "missed",
         }
     }
@@ -95,7 +113,8 @@ impl NewEntry {
 }
 
 /// What was written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuditEntry {
     /// From 1, without gaps.
     pub number: i64,
@@ -133,9 +152,16 @@ impl AuditEntry {
             "case_opened" => "立案",
             "case_closed" => "结案",
             "order_closed" => "办结",
+            "catalog_exchanged" => "更换派单目录",
+            "archived" => "留痕归档",
             "missed" => "留痕缺失",
             other => other,
         }
+    }
+
+    /// True if it is of a time before this one. Of what is no time nobody can say so.
+    fn is_before(&self, moment: DateTime<Utc>) -> bool {
+        DateTime::parse_from_rfc3339(&self.time).is_ok_and(|time| time < moment)
     }
 
     /// SHA-256 over all other fields, each with its length before it, so that nothing can move from one field to the next.
@@ -159,90 +185,6 @@ impl AuditEntry {
         }
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
-}
-
-/// The end of the trail, as it was noted apart from the entries.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditHead {
-    /// Number of the last entry; 0 if there is none.
-    pub number: i64,
-    /// Its hash.
-    pub hash: String,
-}
-
-/// What is wrong with a trail.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuditFault {
-    /// The entry does not hash to what it says.
-    #[error("entry {number} was changed: its hash does not fit its content")]
-    Changed {
-        /// Which.
-        number: i64,
-    },
-    /// Numbers are left out.
-    #[error("{} missing before entry {number}", entries(*.expected, *.number - 1))]
-    Missing {
-        /// The first that is missing.
-        expected: i64,
-        /// The next that is there.
-        number: i64,
-    },
-    /// The entry does not follow the one before it.
-    #[error("entry {number} does not follow entry {}: one of the two was replaced or moved", number - 1)]
-    Unlinked {
-        /// Which.
-        number: i64,
-    },
-    /// The trail ends before, or otherwise than, it should.
-    #[error("the trail ends at entry {last}, but entry {head} was written: {}", if last < head { "the end is missing" } else { "the end was replaced" })]
-    End {
-        /// The last that is there.
-        last: i64,
-        /// The last that was written.
-        head: i64,
-    },
-}
-
-fn entries(from: i64, to: i64) -> String {
-    if from == to { format!("entry {from} is") } else { format!("entries {from} to {to} are") }
-}
-
-/// Checks a trail entry by entry; keeps nothing but the last.
-#[derive(Debug, Default)]
-pub struct ChainCheck {
-    last: AuditHead,
-}
-
-impl ChainCheck {
-    /// The next entry; tells what is wrong with it.
-    pub fn entry(&mut self, entry: &AuditEntry) -> Vec<AuditFault> {
-        let mut faults = Vec::new();
-        let number = entry.number;
-        if entry.computed_hash() != entry.hash {
-            faults.push(AuditFault::Changed { number });
-        }
-        if number != self.last.number + 1 {
-            faults.push(AuditFault::Missing { expected: self.last.number + 1, number });
-        } else if entry.previous_hash != self.last.hash {
-            faults.push(AuditFault::Unlinked { number });
-        }
-        self.last = AuditHead { number, hash: entry.hash.clone() };
-        faults
-    }
-
-    /// The end; gives the head that was reached.
-    pub fn end(self, head: &AuditHead) -> (AuditHead, Option<AuditFault>) {
-        let fault = (self.last != *head).then_some(AuditFault::End { last: self.last.number, head: head.number });
-        (self.last, fault)
-    }
-}
-
-/// Checks a whole trail at once.
-pub fn verify_chain(entries: &[AuditEntry], head: &AuditHead) -> Vec<AuditFault> {
-    let mut check = ChainCheck::default();
-    let mut faults: Vec<AuditFault> = entries.iter().flat_map(|entry| check.entry(entry)).collect();
-    faults.extend(check.end(head).1);
-    faults
 }
 
 /// Writes entries behind the last one. The head's row is the turn of all writers, so it is taken last in a transaction.
@@ -322,17 +264,35 @@ impl Store {
     }
 
     /// Walks the whole trail and tells every fault, at most `most` of them; gives the end that was reached. `progress` hears how
-    /// many entries were read.
+    /// many entries were read. What was archived is vouched for by the entry that says so; whatever else is missing is a fault.
     pub async fn verify_audit(
         &self,
         most: usize,
         mut progress: impl FnMut(i64, i64),
     ) -> Result<(AuditHead, Vec<AuditFault>), StoreError> {
+        loop {
+            let base = self.archived_end().await?;
+            let outcome = self.verify_audit_behind(base.clone(), most, &mut progress).await?;
+            // What somebody archived while it was read is not missing.
+            if outcome.1.is_empty() || self.archived_end().await? == base {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// The same for somebody who has verified the archives up to an entry.
+    pub async fn verify_audit_behind(
+        &self,
+        base: AuditHead,
+        most: usize,
+        mut progress: impl FnMut(i64, i64),
+    ) -> Result<(AuditHead, Vec<AuditFault>), StoreError> {
         // Read first: what is written meanwhile is not missed at the end.
         let head = self.audit_head().await?;
-        let (mut check, mut faults, mut last) = (ChainCheck::default(), Vec::new(), 0);
+        let (mut last, mut faults) = (base.number, Vec::new());
+        let mut check = ChainCheck::behind(base);
         loop {
-            let entries = self.audit_after(last, 1_000).await?;
+            let entries = self.audit_after(last, PAGE).await?;
             let fresh = entries.iter().filter(|entry| entry.number <= head.number);
             faults.extend(fresh.flat_map(|entry| check.entry(entry)));
             last = entries.last().map_or(last, |entry| entry.number);

@@ -1,0 +1,147 @@
+//! The catalogue is read again while the service runs: what `proto/paidan/v1/catalog.proto` promises, and SIGHUP too. The new one is
+//! taken whole or not at all; a fault in it changes nothing, and is told with its file and line.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tonic::{Request, Response, Status};
+
+use super::proto;
+use super::rulings::convert::actor;
+use super::status::ServiceError;
+use crate::catalog::{CatalogError, DepartmentCatalog};
+use crate::routing::Router;
+use crate::store::{Action, NewEntry, Store};
+
+/// Why the catalogue that is in use stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// There is none to read.
+    #[error("this server has no catalogue; set catalog.path and start it again")]
+    None,
+    /// It cannot be read, or something is wrong in it.
+    #[error(transparent)]
+    Faulty(#[from] CatalogError),
+    /// It says something else under the same version.
+    #[error("catalogue {city} {version}: is in use already and says something else; give the changed one a version of its own")]
+    SameVersion {
+        /// Whose.
+        city: String,
+        /// The version that both have.
+        version: String,
+    },
+    /// Our own fault.
+    #[error("reading the catalogue panicked")]
+    Panicked,
+}
+
+/// What became of a reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Version that was in use.
+    pub former: String,
+    /// Version that is in use from now on.
+    pub version: String,
+    /// False if it says what the former said.
+    pub changed: bool,
+}
+
+/// The catalogue of one server.
+pub struct CatalogDesk {
+    router: Arc<Router>,
+    folder: Option<PathBuf>,
+    store: Option<Store>,
+    /// Held by whoever reads it: two readings cannot overtake each other.
+    turn: Mutex<()>,
+}
+
+impl CatalogDesk {
+    /// Of the folder that the router's catalogue was read from, if it has one; exchanges are noted in the trail of the store.
+    pub fn new(router: Arc<Router>, folder: Option<PathBuf>, store: Option<Store>) -> Self {
+        Self { router, folder, store, turn: Mutex::default() }
+    }
+
+    /// Reads the folder again and uses what is there from the next appeal on. Appeals that are under way keep the former. Logged
+    /// here, good or bad: whoever sent a signal hears of it nowhere else.
+    pub async fn reload(&self, actor: &str) -> Result<Reloaded, ReloadError> {
+        let _turn = self.turn.lock().await;
+        let outcome = self.read().await;
+        match &outcome {
+            Ok(Reloaded { former, version, changed: true }) => {
+                tracing::info!(former, version, "the catalogue was exchanged");
+                self.note(former, version, actor).await;
+            }
+            Ok(Reloaded { version, .. }) => tracing::info!(version, "the catalogue was read again and says the same"),
+            Err(error) => tracing::error!(%error, "the catalogue was not exchanged; the former stays in use"),
+        }
+        outcome
+    }
+
+    async fn read(&self) -> Result<Reloaded, ReloadError> {
+        let folder = self.folder.clone().ok_or(ReloadError::None)?;
+        let router = Arc::clone(&self.router);
+        // Reading takes milliseconds, embedding its duties some more.
+        let work = move || {
+            let catalog = DepartmentCatalog::open(&folder)?;
+            let version = catalog.version.clone();
+            let former = router.catalog();
+            if let Some(former) = former.as_deref().filter(|former| former.version == version) {
+                // Answers and the trail name a version: it must always mean the same.
+                if *former != catalog {
+                    return Err(ReloadError::SameVersion { city: catalog.city, version });
+                }
+                return Ok(Reloaded { former: version.clone(), version, changed: false });
+            }
+            router.set_catalog(Arc::new(catalog))?;
+            let former = former.map(|former| former.version.clone()).unwrap_or_default();
+            Ok(Reloaded { former, version, changed: true })
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| ReloadError::Panicked)?
+    }
+
+    /// Answers name the version anyway, so the exchange does not wait for a database that is away.
+    async fn note(&self, former: &str, version: &str, actor: &str) {
+        let Some(store) = &self.store else { return };
+        let versions = serde_json::json!({ "catalog": version }).to_string();
+        let detail = serde_json::json!({ "former": former }).to_string();
+        let entry = NewEntry { versions, detail, ..NewEntry::now(Action::CatalogExchanged, actor) };
+        if let Err(error) = store.append_audit(&[entry]).await {
+            tracing::error!(%error, "the exchange of the catalogue could not be noted in the audit trail");
+        }
+    }
+}
+
+/// The service.
+pub(super) struct Catalogs(pub(super) Arc<CatalogDesk>);
+
+#[tonic::async_trait]
+impl proto::catalog_service_server::CatalogService for Catalogs {
+    async fn reload_catalog(
+        &self,
+        request: Request<proto::ReloadCatalogRequest>,
+    ) -> Result<Response<proto::ReloadCatalogResponse>, Status> {
+        let actor = actor(&request.into_inner().actor)?;
+        let Reloaded { former, version, changed } = self.0.reload(&actor).await.map_err(ServiceError::from)?;
+        Ok(Response::new(proto::ReloadCatalogResponse {
+            catalog_version: version,
+            former_catalog_version: former,
+            exchanged: changed,
+        }))
+    }
+}
+
+impl From<ReloadError> for ServiceError {
+    fn from(error: ReloadError) -> Self {
+        let said = error.to_string();
+        let faults = match error {
+            ReloadError::Panicked => return Self::ModelFailed,
+            ReloadError::Faulty(CatalogError::Faulty { faults, .. }) => {
+                faults.iter().map(|fault| (format!("{}:{}", fault.file, fault.line), fault.reason.clone())).collect()
+            }
+            ReloadError::Faulty(_) | ReloadError::SameVersion { .. } => vec![("catalog".to_owned(), said)],
+            ReloadError::None => return Self::NoCatalog,
+        };
+        Self::CatalogFaulty { faults }
+    }
+}
