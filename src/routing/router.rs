@@ -68,6 +68,25 @@ struct Proposed {
     unseen: Vec<Arc<Department>>,
 }
 
+/// Most tokens of one pass, but for an appeal that is longer by itself. A batch is its tokens laid end to end, so a longer pass is no
+/// faster; but what the encoder works in grows with the longest, and an appeal of several matters would have it four times as long.
+const PASS_TOKENS: usize = 512;
+
+/// What goes through the encoder together, in order.
+fn passes<'a, 'b>(mut rest: &'a [&'b PreparedAppeal]) -> impl Iterator<Item = &'a [&'b PreparedAppeal]> {
+    std::iter::from_fn(move || {
+        let mut total = 0;
+        let fits = |appeal: &&&PreparedAppeal| {
+            total += appeal.encoding.ids.len();
+            total <= PASS_TOKENS
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let pass;
+        (pass, rest) = rest.split_at(count);
+        (!pass.is_empty()).then_some(pass)
+    })
+}
+
 /// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings and the
 /// catalogue, each of which is exchanged whole.
 pub struct Router {
@@ -239,7 +258,7 @@ impl Router {
         (0..self.info.departments.len()).filter(|row| answers(&self.info.departments[*row].id)).collect()
     }
 
-    /// Runs the encoder once over the batch, on all cores: one decision for each, in order. The answer for an appeal does not
+    /// Runs the encoder over the batch, on all cores: one decision for each, in order. The answer for an appeal does not
     /// depend on what else is in the batch.
     pub fn route(&self, batch: &[PreparedAppeal]) -> Result<Vec<Decision>, RouteError> {
         self.route_on(batch, Cores::All)
@@ -252,7 +271,11 @@ impl Router {
             .iter()
             .flat_map(|appeal| std::iter::once(appeal).chain(appeal.parts.iter().map(|part| &part.appeal)))
             .collect();
-        let mut decisions = self.route_each(&all, cores)?.into_iter();
+        let mut decisions = Vec::with_capacity(all.len());
+        for pass in passes(&all) {
+            decisions.extend(self.route_each(pass, cores)?);
+        }
+        let mut decisions = decisions.into_iter();
         let mut answers = Vec::with_capacity(batch.len());
         for appeal in batch {
             answers.extend(decisions.next().map(|mut decision| {

@@ -34,15 +34,6 @@ vectorised! {
     }
 }
 
-/// In how many signs two texts differ.
-pub fn differing(one: &[u8], other: &[u8]) -> u16 {
-    let (ones, ones_rest) = one.as_chunks::<8>();
-    let (others, others_rest) = other.as_chunks::<8>();
-    let words = ones.iter().zip(others).map(|(a, b)| (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones());
-    let rest = ones_rest.iter().zip(others_rest).map(|(a, b)| (a ^ b).count_ones());
-    (words.sum::<u32>() + rest.sum::<u32>()) as u16
-}
-
 /// Embeddings in eight bits a number, each with its scale: a quarter of the memory, and it is memory that a search waits for. A
 /// cosine is within 0.001 of the exact one.
 #[derive(Debug, Clone, Default)]

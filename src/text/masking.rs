@@ -39,7 +39,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"(?:(?:微信|weixin|wechat)(?:号码|号|id)|(?:微信|weixin|wechat)[是为:]|加(?:我|他|她)?微信|vx|wx)[是为: ]{0,2}(?P<x>[a-z][a-z0-9_\-]{5,19})",
         ),
     ];
-    table.into_iter().map(|(mask, pattern)| (Regex::new(pattern).expect("our own pattern"), mask)).collect()
+    table.into_iter().map(|(mask, pattern)| (super::pattern::pattern(pattern), mask)).collect()
 });
 
 /// A text with its personal data masked, for what is kept: normalised, nothing left out.

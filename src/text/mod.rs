@@ -8,6 +8,7 @@ mod masking;
 mod normalize;
 mod numbers;
 mod parts;
+mod pattern;
 mod places;
 mod statement;
 mod suggest;

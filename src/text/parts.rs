@@ -51,7 +51,7 @@ struct Patterns {
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
-    let new = |pattern: &str| Regex::new(pattern).expect("our own pattern");
+    let new = super::pattern::pattern;
     Patterns {
         call: new(CALL),
         reply: new(REPLY),

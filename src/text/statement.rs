@@ -11,7 +11,7 @@ use super::parts::{CALL, REPLY};
 const LEAST_LETTERS: usize = 6;
 
 static PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
-    let new = |pattern: &str| Regex::new(pattern).expect("our own pattern");
+    let new = super::pattern::pattern;
     // A unit's call quotes the order behind its title: 《关于…的问题》处理情况,工单内容:.
     [new(CALL), new(REPLY), new(r"工单(?:内容|信息|结果|工单内容|处理内容)*\s*[:;]?|处理(?:情况|结果)\s*[:;]?")]
 });

@@ -52,7 +52,7 @@ struct Wording {
 }
 
 static WORDING: LazyLock<Wording> = LazyLock::new(|| {
-    let new = |pattern: &str| Regex::new(pattern).expect("our own pattern");
+    let new = super::pattern::pattern;
     let polite = r"(?:故|现|特|还|烦|恳|敬|望|麻烦)?请";
     let asked = r"[^请,。!?;:()\[\]\n]";
     Wording {
