@@ -24,6 +24,9 @@ pub struct Calibration {
     /// Who took over from whom; a folder from before orders could be returned says nothing of it.
     #[serde(default, skip_serializing_if = "Redispatches::is_empty")]
     pub redispatches: Redispatches,
+    /// How strongly that moves the next answer, from 0 to 1.
+    #[serde(default = "plain")]
+    pub takeover_strength: f32,
     /// When a department that the model has never seen is named by its duties; a folder that says nothing of it names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duties: Option<DutyBound>,
@@ -113,6 +116,7 @@ impl Default for Calibration {
             review,
             precedents: Likeness::default(),
             redispatches: Redispatches::default(),
+            takeover_strength: plain(),
             duties: None,
         }
     }
@@ -143,6 +147,9 @@ impl Calibration {
             }
         }
         let review = &self.review;
+        if !(0.0..=1.0).contains(&self.takeover_strength) {
+            return Err(format!("takeover_strength must be between 0 and 1, not {}", self.takeover_strength));
+        }
         let within = [("confidence", review.confidence), ("margin", review.margin), ("dispute_risk", review.dispute_risk)];
         match within.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             Some((name, value)) => Err(format!("review.{name} must be between 0 and 1, not {value}")),

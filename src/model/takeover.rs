@@ -6,8 +6,9 @@
 //! shares among all re-dispatched orders, which are themselves smoothed towards those among all orders.
 //!
 //! A department of which there are two orders, one of them re-dispatched, would become forty times as likely by that rule. So the
-//! factor is bounded; the bound is the one number here that was chosen, on the validation months (from 5 to 10 it makes no difference
-//! to who comes first, and a smaller one fits better).
+//! factor is bounded; the bound was chosen on the validation months. And they are not independent: what an appeal says often tells
+//! already who would object and to whom it would go. So the factor is raised to a strength between none and all of it, which is
+//! fitted on past re-dispatches by models that had not learnt from them (`paidan-train crossfit`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub struct Takeover {
     /// For an objector of whom nothing is known.
     general: BTreeMap<String, f32>,
     by_objector: BTreeMap<String, BTreeMap<String, f32>>,
+    strength: f32,
 }
 
 impl Takeover {
@@ -78,7 +80,13 @@ impl Takeover {
             let took = |id: &str| last.get(id).copied().unwrap_or_default() as f32;
             (first.clone(), factors(&towards(&took, &|i| general[i])))
         });
-        Some(Self { by_objector: by_objector.collect(), general: factors(&general) })
+        Some(Self { by_objector: by_objector.collect(), general: factors(&general), strength: 1.0 })
+    }
+
+    /// The same, its factors raised to this: 0 moves nothing, 1 is all that was counted.
+    #[must_use]
+    pub fn with_strength(self, strength: f32) -> Self {
+        Self { strength, ..self }
     }
 
     /// By how much more likely a department is, now that these have objected; each is named once. 1 if nothing is known.
@@ -92,7 +100,7 @@ impl Takeover {
             // That an order comes back at all counts once, however often it does.
             [first, more @ ..] => own(first) * more.iter().map(|objector| own(objector) / general).product::<f32>(),
         };
-        factor.clamp(1.0 / BOUND, BOUND)
+        factor.clamp(1.0 / BOUND, BOUND).powf(self.strength)
     }
 }
 
@@ -138,6 +146,15 @@ mod tests {
         let mut counts = counts();
         counts.add("城管", "铁塔");
         assert_eq!(Takeover::of(&counts, &departments).expect("counted").factor(&["城管"], "铁塔"), BOUND);
+    }
+
+    #[test]
+    fn at_half_strength_a_factor_is_its_square_root() {
+        let whole = Takeover::of(&counts(), &departments()).expect("counted");
+        let (half, none) = (whole.clone().with_strength(0.5), whole.clone().with_strength(0.0));
+        let factor = |takeover: &Takeover| takeover.factor(&["城管"], "街镇");
+        assert!((factor(&half).powi(2) - factor(&whole)).abs() < 1e-5);
+        assert_eq!(factor(&none), 1.0);
     }
 
     #[test]

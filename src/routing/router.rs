@@ -148,7 +148,8 @@ impl Router {
             ModelInfo { precision: encoder.precision().to_string(), kernel: encoder.kernel().to_string(), ..artifacts.info() };
         let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
         let calibration = artifacts.calibration;
-        let takeover = Takeover::of(&calibration.redispatches, &info.departments);
+        let takeover = Takeover::of(&calibration.redispatches, &info.departments)
+            .map(|takeover| takeover.with_strength(calibration.takeover_strength));
         let active = RwLock::new(None);
         Ok(Self { info, tokenizer, encoder, calibration, centres, department_words, weigher, takeover, active, rulings })
     }

@@ -3,8 +3,8 @@
 //! here, before the model sees them.
 //!
 //! Short appeals go before long ones, within bounds: a place in the line is the arrival plus [`DEFERENCE`] times what the model will
-//! take. One text in fifty is ten times as long as most, and whoever came just behind it waited for it; now it waits for them, and
-//! being long it hardly notices. Nobody waits for those who came after it for more than that many times its own time.
+//! take. One text in fifty is ten times as long as most, and whoever came just behind it waited for it; now it waits for them. Nobody
+//! waits for those who came later for more than that many times its own time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -103,6 +103,8 @@ impl Export<'_> {
         let later = Read::both_inputs(&self.validation.orders, &text, &category, &calibration);
         calibration.precedents = study(self.labels, &past, &later).bounds;
         calibration.redispatches = redispatches(&self.training.orders);
+        let strength = self.weights.and_then(CrossWeights::takeover_strength);
+        calibration.takeover_strength = strength.unwrap_or(self.base.calibration.takeover_strength);
         // Measured on embeddings, which calibration leaves as they are; a base model has none.
         calibration.duties.clone_from(&self.base.calibration.duties);
         let (text_only, with_category) = (dispute.as_ref().map(|d| &d.text_only), dispute.as_ref().map(|d| &d.with_category));

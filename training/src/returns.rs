@@ -127,7 +127,7 @@ pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) ->
 }
 
 /// Who was asked first and who handled it, if one department was asked and it was another.
-fn pair(order: &WorkOrder) -> Option<(&str, &str)> {
+pub(crate) fn pair(order: &WorkOrder) -> Option<(&str, &str)> {
     match (&order.instructed[..], &order.department) {
         ([first], Some(last)) if first != last => Some((first, last)),
         _ => None,
@@ -135,9 +135,9 @@ fn pair(order: &WorkOrder) -> Option<(&str, &str)> {
 }
 
 /// Who took over from whom: orders that one department was asked to handle and another did.
-pub fn redispatches(orders: &[WorkOrder]) -> Redispatches {
+pub fn redispatches<'a>(orders: impl IntoIterator<Item = &'a WorkOrder>) -> Redispatches {
     let mut counts = Redispatches::default();
-    for (first, last) in orders.iter().filter(|order| order.rerouted == Some(true)).filter_map(pair) {
+    for (first, last) in orders.into_iter().filter(|order| order.rerouted == Some(true)).filter_map(pair) {
         counts.add(first, last);
     }
     counts

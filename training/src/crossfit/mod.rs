@@ -9,6 +9,7 @@
 //! that was stopped goes on with the next step of the same model.
 
 mod said;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub use said::CrossWeights;
 use said::{Row, Said, hearings};
+pub use takeover::StrengthRow;
 
 use crate::checkpoint::{RunFolder, beside, write_flushed};
 use crate::config::TrainConfig;
@@ -66,6 +68,8 @@ pub struct CrossfitReport {
     pub orders: usize,
     /// By kind of input.
     pub kinds: Vec<KindReport>,
+    /// How strongly who used to take over should move the next answer after a return.
+    pub takeover: Vec<StrengthRow>,
     /// Where the files are.
     pub folder: PathBuf,
 }
@@ -97,6 +101,9 @@ impl CrossfitReport {
                 "{:14} right {:.4}; AUC and average precision: disputed {dispute}, proposed dispatch {proposal}",
                 kind.input, kind.accuracy
             );
+        }
+        for StrengthRow { strength, right, tried, loss } in &self.takeover {
+            let _ = writeln!(text, "takeovers at strength {strength:.2}: next answer right {right} of {tried}, loss {loss:.3}");
         }
         let _ = write!(text, "{}: {TEACHER}, {WEIGHTS}, and labels to read again in {DOUBTS}", self.folder.display());
         text
@@ -260,10 +267,11 @@ impl Crossfit<'_> {
             proposal: figures(&heard[kind].1),
         };
         let kinds = vec![kind(0), kind(1)];
-        if let Some(weights) = CrossWeights::fit(heard) {
+        let takeover = takeover::strengths(&rows, &scales, &self.labels.departments, self.folds, |order| self.fold_of(order));
+        if let Some(weights) = CrossWeights::fit(heard, takeover::best(&takeover)) {
             write_flushed(&out.join(WEIGHTS), &serde_json::to_vec_pretty(&weights)?)?;
         }
-        Ok(CrossfitReport { orders: rows.len(), kinds, folder: out.to_owned() })
+        Ok(CrossfitReport { orders: rows.len(), kinds, takeover, folder: out.to_owned() })
     }
 
     fn lesson(&self, order: &WorkOrder, probabilities: &[f32]) -> Lesson {

@@ -124,15 +124,17 @@ pub fn hearings(rows: &[Row<'_>], kind: usize, scales: &Scales, labels: &Labels)
 pub struct CrossWeights {
     text_only: Weighings,
     with_category: Weighings,
+    /// How strongly who used to take over moves the next answer; absent if no order was re-dispatched.
+    takeover_strength: Option<f32>,
 }
 
 impl CrossWeights {
     /// Fitted to the hearings of both kinds of input; `None` if too little is known of one of the risks.
-    pub fn fit([text, category]: [(Hearing, Hearing); 2]) -> Option<Self> {
+    pub fn fit([text, category]: [(Hearing, Hearing); 2], takeover_strength: Option<f32>) -> Option<Self> {
         let weighings = |(appeals, proposals): (Hearing, Hearing)| {
             Some(Weighings { appeal: appeals.freely()?, proposal: proposals.freely()? })
         };
-        Some(Self { text_only: weighings(text)?, with_category: weighings(category)? })
+        Some(Self { text_only: weighings(text)?, with_category: weighings(category)?, takeover_strength })
     }
 
     /// Reads the file of a crossfit's folder; `None` if it wrote none.
@@ -143,6 +145,11 @@ impl CrossWeights {
         }
         let bytes = std::fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
         serde_json::from_slice(&bytes).map(Some).with_context(|| format!("{}: no weights of witnesses", path.display()))
+    }
+
+    /// See [`paidan::model::Takeover::with_strength`].
+    pub fn takeover_strength(&self) -> Option<f32> {
+        self.takeover_strength
     }
 
     /// For one kind of input.
