@@ -9,13 +9,14 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use paidan::routing::Router;
 use paidan::server::proto::ruling_service_client::RulingServiceClient;
 use paidan::server::proto::{self, DecidingBody, Ruling, RulingScope};
 use paidan::server::rulings::RulingDesk;
 use paidan::server::{Server, ServiceConfig};
-use paidan::store::Store;
+use paidan::store::{AuditEntry, Store};
 use service_support::{Running, text};
 use support::{APPEALS, tiny_model};
 use tonic::Code;
@@ -110,15 +111,30 @@ async fn a_server_on_a_full_disk() {
     rulings.record_ruling(ruling("later")).await.expect_err("still full");
 
     std::fs::remove_file(&ballast).expect("room again");
-    rulings.record_ruling(ruling("later")).await.expect("there is room");
+    // Whoever is told to try again does so: the database may need a moment to see that there is room.
+    let again = async {
+        while let Err(status) = rulings.record_ruling(ruling("later")).await {
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), again).await.expect("there is room");
     read(&mut rulings).await;
-    server.begin_stop();
-    server.stopped().await.expect("it stops, and what waited for the disk is written");
+    // The trail is written behind the answers, and tries again once a second.
     let store = Store::open(&url).await.expect("a database");
+    let entries = async || store.audit_after(0, 100_000).await.expect("entries");
+    let count = |entries: &[AuditEntry], action: &str| entries.iter().filter(|entry| entry.action == action).count();
+    let written = async {
+        while count(&entries().await, "answered") < APPEALS.len() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), written).await.expect("what waited for the disk is written");
+    server.begin_stop();
+    server.stopped().await.expect("it stops");
     let (_, faults) = store.verify_audit(10, |_, _| ()).await.expect("verified");
     assert_eq!(faults, []);
-    let entries = store.audit_after(0, 100_000).await.expect("entries");
-    let count = |action: &str| entries.iter().filter(|entry| entry.action == action).count();
-    assert_eq!(count("answered"), APPEALS.len(), "answers that were given meanwhile are in the trail too");
-    assert_eq!(count("ruling_recorded"), acknowledged.len() + 1, "and nothing of what was refused");
+    let entries = entries().await;
+    assert_eq!(count(&entries, "answered"), APPEALS.len(), "answers that were given meanwhile are in the trail too");
+    assert_eq!(count(&entries, "ruling_recorded"), acknowledged.len() + 1, "and nothing of what was refused");
 }

@@ -122,7 +122,7 @@ async fn what_waits_together_runs_together() {
 async fn a_batch_is_filled_by_tokens_and_not_by_count() {
     let limits = ServiceConfig { max_batch_tokens: 16, ..config() };
     let (router, _server, _client, calls) =
-        backlog(limits, &["一二三四五", "六七八九十", "甲乙丙丁戊", "子丑", "长".repeat(40).as_str()]).await;
+        backlog(limits, &["一二三四五", "六七八九十", "甲乙丙丁戊", "子丑寅卯辰", "长".repeat(40).as_str()]).await;
     router.let_all_through();
     for call in calls {
         end(call).await.expect("an answer");
@@ -130,7 +130,7 @@ async fn a_batch_is_filled_by_tokens_and_not_by_count() {
     // 3 x 5 tokens fit into 16, two more do not; the long one fits nowhere and runs alone.
     let batches = router.batches();
     assert_eq!(batches[1], ["一二三四五", "六七八九十", "甲乙丙丁戊"]);
-    assert_eq!(batches[2..].concat(), ["子丑".to_owned(), "长".repeat(40)]);
+    assert_eq!(batches[2..].concat(), ["子丑寅卯辰".to_owned(), "长".repeat(40)]);
     assert_eq!(batches.len(), 4);
 }
 

@@ -49,9 +49,8 @@ pub(super) struct Queue {
     metrics: Arc<Metrics>,
 }
 
-/// How many times its own time an appeal lets later, shorter ones go first. By simulation of arrivals at 70 % of the load that two
-/// cores can bear, with the lengths of real appeals: at 0 the median is 5.6 ms, the 90th percentile 27 and the 99th 54; at 3 they are
-/// 5.0, 18 and 48; at 10 no better, but the long ones wait twice as long.
+/// How many times its own time an appeal lets later, shorter ones go first. By simulation at 70 % of what two cores can bear, with the
+/// lengths of real appeals: at 0 the median is 5.6 ms, the 99th percentile 54; at 3 they are 5.0 and 48; at 10 hardly better.
 const DEFERENCE: u32 = 3;
 /// What a token takes before the model has run once.
 const FIRST_GUESS: Duration = Duration::from_micros(50);

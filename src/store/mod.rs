@@ -21,7 +21,7 @@ mod search;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
 
 pub use audit::{
     Action, ArchiveBounds, ArchiveError, Archived, AuditEntry, AuditFault, AuditHead, ChainCheck, NewEntry, read_archive,
@@ -86,6 +86,9 @@ impl Store {
         let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let pool = options
             .after_connect(move |connection, _| Box::pin(async move { prepare(connection, pages).await }))
+            // Where the disk is full SQLite rolls back by itself, and sqlx, whose own rollback then fails, takes the connection to be in
+            // a transaction for ever: whatever begins on it fails. Such a one is closed instead of being lent.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect(&url)
             .await
             .map_err(StoreError::Open)?;
