@@ -58,6 +58,23 @@ fn an_answer_does_not_depend_on_what_else_is_in_the_batch() {
     }
 }
 
+#[test]
+fn a_batch_of_more_tokens_than_one_pass_reads_is_answered_whole_and_in_order() {
+    let (_folder, router) = router();
+    // Of about 17 tokens each: more than a thousand together, and one that fills a pass by itself in their midst.
+    let mut texts: Vec<String> = (0..64).map(|i| APPEALS[i % APPEALS.len()].to_owned()).collect();
+    texts.insert(30, APPEALS[2].repeat(60));
+    let prepared: Vec<_> =
+        texts.iter().map(|one| router.prepare(&Appeal::from_text(one).expect("an appeal")).expect("prepared")).collect();
+    let together = router.route(&prepared).expect("routed");
+    assert_eq!(together.len(), prepared.len());
+    for (appeal, in_batch) in prepared.into_iter().zip(together) {
+        let alone = router.route(&[appeal]).expect("routed").remove(0);
+        assert_eq!(alone.lead().department, in_batch.lead().department);
+        assert!((alone.lead().probability - in_batch.lead().probability).abs() < 1e-5);
+    }
+}
+
 /// BERT as it is usually written: padded, with a mask. The house never pads; this shows that nothing is lost by that.
 fn padded_cls(artifacts: &Artifacts, sequences: &[Vec<u32>]) -> Result<Tensor> {
     let device = &Device::Cpu;

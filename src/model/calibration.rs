@@ -175,8 +175,8 @@ impl Scales {
         softmin(margins.iter().map(|margin| -self.heard(*margin)).collect())
     }
 
-    /// Department probabilities: softmax of `-(-ln p)^power / temperature + words * margin^words_power` with p the softmax of the encoder's
-    /// logits; without margins the encoder's alone. They sum to one.
+    /// Department probabilities: softmax of `-(-ln p)^power / temperature + words * margin^words_power` with p the softmax of the
+    /// encoder's logits; without margins the encoder's alone. They sum to one.
     pub fn department_probabilities(&self, logits: &[f32], margins: &[f32]) -> Vec<f32> {
         let mut costs = costs(&surprises(logits), self.temperature, self.power);
         costs.iter_mut().zip(margins).for_each(|(cost, margin)| *cost -= self.heard(*margin));
@@ -213,7 +213,7 @@ fn costs(surprises: &[f32], temperature: f32, power: f32) -> Vec<f32> {
 }
 
 /// Softmax of the costs' negatives.
-pub fn softmin(costs: Vec<f32>) -> Vec<f32> {
+fn softmin(costs: Vec<f32>) -> Vec<f32> {
     let least = costs.iter().copied().fold(f32::INFINITY, f32::min);
     let weights: Vec<f32> = costs.iter().map(|cost| (least - cost).exp()).collect();
     let total: f32 = weights.iter().sum();
@@ -221,7 +221,7 @@ pub fn softmin(costs: Vec<f32>) -> Vec<f32> {
 }
 
 /// `|margin|^power` with the margin's sign.
-pub fn loudness(margin: f32, power: f32) -> f32 {
+fn loudness(margin: f32, power: f32) -> f32 {
     margin.abs().powf(power).copysign(margin)
 }
 

@@ -3,9 +3,9 @@
 //! Two steps. Of every text the signs of its embedding are kept, one bit a number: how many of them differ says roughly how far
 //! two texts are apart, and costs a few instructions. The few hundred nearest by that are then compared by their embeddings, kept
 //! in eight bits a number. With 300 looked at, 99.9 % of the nearest five of held-out orders were found among 6,652 training orders;
-//! among 100,000, fifteen near copies of each, 95 %, and what was missed was 0.0002 less like. Subtracting a mean first did not help. A shorter first pass (192 signs of every text, all signs of
-//! the two thousand nearest) found as much and is faster by itself, but slower behind the encoder, which empties the cache: two
-//! thousand single reads cost more there than the rest of the signs in a row.
+//! among 100,000, fifteen near copies of each, 95 %, and what was missed was 0.0002 less like. Subtracting a mean first did not help.
+//! A shorter first pass (192 signs of every text, all signs of the two thousand nearest) found as much and is faster by itself, but
+//! slower behind the encoder, which empties the cache: two thousand single reads cost more there than the other signs in a row.
 //!
 //! The index never changes: adding to it or taking from it makes another one that shares all but the chunks concerned, so that
 //! whoever reads keeps what it has. The answer depends on what is in it, never on the order in which it came, but for texts

@@ -156,7 +156,9 @@ impl Crossfit<'_> {
             "configuration": self.config,
         });
         if !path.is_file() {
-            return write_flushed(&path, &serde_json::to_vec_pretty(&made_from)?);
+            let new = beside(&path, "new");
+            write_flushed(&new, &serde_json::to_vec_pretty(&made_from)?)?;
+            return std::fs::rename(&new, &path).with_context(|| format!("{}: cannot be written", path.display()));
         }
         let before: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&path)?).with_context(|| format!("{}: cannot be read", path.display()))?;
