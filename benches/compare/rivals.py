@@ -1,5 +1,6 @@
 """Who takes part, and how one talks to them: each in a process of its own, one JSON object a line."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -94,8 +95,9 @@ class Process:
         return machine.memory_mb(self.child.pid)
 
     def end(self) -> None:
-        """Closes its input, so that it ends by itself."""
-        self.child.stdin.close()
+        """Closes its input, so that it ends by itself. One that died may have left a request in it."""
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.close()
         try:
             self.child.wait(20)
         except subprocess.TimeoutExpired:
