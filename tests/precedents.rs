@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use paidan::rulings::{Occasion, PrecedentIndex, Ruling, RulingBook, RulingDraft};
 use rand::{SeedableRng, rngs::StdRng};
-use rulings::{case, clustered, embedded, parsed, random, standing};
+use rulings::{case, clustered, embedded, parsed, random, standing, unit};
 
 const WIDTH: usize = 512;
 
@@ -22,7 +22,18 @@ fn cases(points: &[Vec<f32>]) -> Vec<Arc<Ruling>> {
 }
 
 fn index(rulings: &[Arc<Ruling>], points: &[Vec<f32>]) -> PrecedentIndex {
-    PrecedentIndex::new(points[0].len()).with(rulings.iter().zip(points.iter().map(Vec::as_slice)))
+    PrecedentIndex::new(points[0].len(), &[]).with(rulings.iter().zip(points.iter().map(Vec::as_slice)))
+}
+
+/// Thirty departments, and around each a few dozen matters with their texts; the last `queries` are kept out.
+fn departments_and_texts(rng: &mut StdRng, count: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+    let departments: Vec<Vec<f32>> = (0..30).map(|_| random(rng, WIDTH)).collect();
+    let near = |rng: &mut StdRng, point: &[f32], far: f32| {
+        let stray = random(rng, WIDTH);
+        unit(point.iter().zip(stray).map(|(x, stray)| x + far * stray).collect())
+    };
+    let matters: Vec<Vec<f32>> = (0..900).map(|i| near(rng, &departments[i % 30], 0.9)).collect();
+    (departments, (0..count).map(|i| near(rng, &matters[i % 900], 0.5)).collect())
 }
 
 fn ids(found: &[paidan::rulings::Precedent]) -> Vec<&str> {
@@ -55,12 +66,33 @@ fn the_search_finds_what_the_exhaustive_one_finds() {
 }
 
 #[test]
+fn among_so_many_that_only_the_nearest_cells_are_read_it_finds_nearly_all_the_same() {
+    let rng = &mut StdRng::seed_from_u64(17);
+    let (departments, points) = departments_and_texts(rng, 40_100);
+    let (points, queries) = points.split_at(40_000);
+    let rulings = cases(points);
+    let texts = || rulings.iter().zip(points.iter().map(Vec::as_slice));
+    let forward = PrecedentIndex::new(WIDTH, &departments).with(texts());
+    let backward = PrecedentIndex::new(WIDTH, &departments).with(texts().rev());
+    let whole = index(&rulings, points);
+    let queries: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
+    let found = forward.search(&queries, 5, -1.0, |_, _| true);
+    assert_eq!(found, backward.search(&queries, 5, -1.0, |_, _| true), "the order in which they came does not matter");
+    let whole = whole.search(&queries, 5, -1.0, |_, _| true);
+    let same = whole.iter().zip(&found).map(|(all, some)| ids(all).iter().filter(|id| ids(some).contains(id)).count());
+    let same: usize = same.sum();
+    assert!(same >= 475, "{same} of 500");
+    let without = forward.without(&BTreeSet::from([ids(&found[0])[0]]));
+    assert_eq!(ids(&without.search(&queries[..1], 4, -1.0, |_, _| true)[0]), ids(&found[0])[1..]);
+}
+
+#[test]
 fn many_at_once_find_what_each_finds_alone_in_whatever_order_they_came() {
     let rng = &mut StdRng::seed_from_u64(8);
     let points = clustered(rng, WIDTH, 3_000, 30);
     let rulings = cases(&points);
     let forward = index(&rulings, &points);
-    let backward = PrecedentIndex::new(WIDTH).with(rulings.iter().zip(points.iter().map(Vec::as_slice)).rev());
+    let backward = PrecedentIndex::new(WIDTH, &[]).with(rulings.iter().zip(points.iter().map(Vec::as_slice)).rev());
     let queries: Vec<&[f32]> = points[..20].iter().map(Vec::as_slice).collect();
     let together = forward.search(&queries, 5, 0.3, |_, _| true);
     assert_eq!(together, backward.search(&queries, 5, 0.3, |_, _| true));
@@ -101,7 +133,7 @@ fn a_ruling_of_several_texts_is_found_once_by_the_likest() {
     let rng = &mut StdRng::seed_from_u64(11);
     let texts = [random(rng, WIDTH), random(rng, WIDTH), random(rng, WIDTH)];
     let draft = RulingDraft { examples: ["甲", "乙", "丙"].map(str::to_owned).to_vec(), ..case("r1", "", "城管") };
-    let book = RulingBook::new(WIDTH).with(&[embedded(&draft, &texts)]);
+    let book = RulingBook::new(WIDTH, &[]).with(&[embedded(&draft, &texts)]);
     assert_eq!((book.texts(), book.is_empty()), (3, false));
     let found = book.precedents(&[&texts[1]], 5, -1.0, |_, _| true).remove(0);
     assert_eq!(found.len(), 1);
@@ -115,7 +147,7 @@ fn only_what_is_in_force_counts_and_a_later_word_on_an_id_stands() {
         let draft = RulingDraft { status: status.to_owned(), ..standing("r1", "路灯坏了", "城管") };
         embedded(&draft, std::slice::from_ref(&point))
     };
-    let book = RulingBook::new(WIDTH).with(&[with("in_force")]);
+    let book = RulingBook::new(WIDTH, &[]).with(&[with("in_force")]);
     assert_eq!((book.standing().len(), book.texts()), (1, 1));
     for status in ["draft", "superseded", "withdrawn"] {
         let book = book.with(&[with(status)]);
@@ -130,7 +162,7 @@ fn only_what_is_in_force_counts_and_a_later_word_on_an_id_stands() {
 fn fitting(drafts: &[RulingDraft], day: &str, district: &str, words: &str) -> Vec<String> {
     let point = random(&mut StdRng::seed_from_u64(13), WIDTH);
     let all: Vec<_> = drafts.iter().map(|draft| embedded(draft, std::slice::from_ref(&point))).collect();
-    let book = RulingBook::new(WIDTH).with(&all);
+    let book = RulingBook::new(WIDTH, &[]).with(&all);
     let occasion = Occasion { day: day.parse().expect("a day"), district, words, embedding: &point };
     book.fitting(&occasion, 0.9).into_iter().map(|one| one.ruling.id.clone()).collect()
 }
@@ -180,7 +212,7 @@ fn a_second_ruling_that_says_otherwise_is_reported() {
     let rng = &mut StdRng::seed_from_u64(14);
     let (here, far) = (random(rng, WIDTH), random(rng, WIDTH));
     let first = RulingDraft { districts: vec!["东区".to_owned()], ..standing("r1", "路灯坏了", "城管") };
-    let book = RulingBook::new(WIDTH).with(&[embedded(&first, std::slice::from_ref(&here))]);
+    let book = RulingBook::new(WIDTH, &[]).with(&[embedded(&first, std::slice::from_ref(&here))]);
     let against = |draft: &RulingDraft, point: &Vec<f32>| {
         let found = book.contradictions(&embedded(draft, std::slice::from_ref(point)), 0.9);
         found.into_iter().map(|one| (one.ruling.id.clone(), one.wins)).collect::<Vec<_>>()

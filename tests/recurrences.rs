@@ -147,7 +147,7 @@ fn what_a_standing_ruling_in_force_covers_is_left_out() {
     let bound = |similarity| Some(StandingBound { similarity, probability: 0.5, precision: 0.97 });
     let likeness = Likeness { worded: bound(0.8), unworded: bound(0.99), precedent_similarity: 0.7 };
     let disputes = lamps_and_water();
-    let book = |draft: RulingDraft| RulingBook::new(8).with(&[embedded(&draft, &[disputes[0].embedding.clone()])]);
+    let book = |draft: RulingDraft| RulingBook::new(8, &[]).with(&[embedded(&draft, &[disputes[0].embedding.clone()])]);
     let lamps = RulingDraft { required_words: vec!["路灯".to_owned()], ..standing("s1", "路灯坏了", "供电") };
     let covered = |book: &RulingBook, on: &str| {
         let all = disputes.iter().cloned().map(Arc::new).collect();

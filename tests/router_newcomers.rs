@@ -184,7 +184,7 @@ fn where_a_standing_ruling_applies_no_newcomer_is_sought() {
     let embeddings = router.embed(&[APPEALS[0]]).expect("embedded");
     for lead in ["数据", "供电"] {
         let ruling = embedded(&standing("R-1", APPEALS[0], lead), &embeddings);
-        router.set_rulings(Arc::new(RulingBook::new(embeddings[0].len()).with(&[ruling]))).expect("its own book");
+        router.set_rulings(Arc::new(RulingBook::new(embeddings[0].len(), &[]).with(&[ruling]))).expect("its own book");
         let decision = ask(&router, APPEALS[0], DAY, &[]);
         assert_eq!((decision.lead().department.id.as_str(), named(&decision)), (lead, None));
         let founded = ids(&decision).into_iter().filter(|id| *id == "数据").count();

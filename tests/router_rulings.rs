@@ -38,7 +38,7 @@ fn book(router: &Router, drafts: &[RulingDraft]) -> Arc<RulingBook> {
             embedded(draft, &router.embed(&ruling.texts()).expect("embedded"))
         })
         .collect();
-    Arc::new(RulingBook::new(router.info().embedding_size).with(&all))
+    Arc::new(router.empty_book().with(&all))
 }
 
 fn ask(router: &Router, text: &str, day: &str, district: &str) -> Decision {
@@ -261,6 +261,6 @@ fn a_ruling_is_embedded_as_an_appeal_is_and_an_appeal_is_embedded_once() {
 #[test]
 fn a_book_of_another_model_is_refused() {
     let (_folder, router) = router();
-    let error = router.set_rulings(Arc::new(RulingBook::new(7))).expect_err("7 is not 32").to_string();
+    let error = router.set_rulings(Arc::new(RulingBook::new(7, &[]))).expect_err("7 is not 32").to_string();
     assert!(error.contains("7 long"), "{error}");
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use paidan::catalog::{DepartmentCatalog, file};
 use paidan::model::{Calibration, Likeness, StandingBound};
 use paidan::routing::{Decision, Ground, Objection, ReturnReason, Router};
-use paidan::rulings::{EmbeddedRuling, Known, Ruling, RulingBook, RulingDraft};
+use paidan::rulings::{EmbeddedRuling, Known, Ruling, RulingDraft};
 use paidan::text::{Appeal, AppealFields};
 use rulings::standing;
 use support::{APPEALS, DEPARTMENTS, tiny_model};
@@ -58,7 +58,7 @@ fn router() -> (tempfile::TempDir, Router) {
 fn put(router: &Router, ruling: Ruling) {
     let embeddings = router.embed(&ruling.texts()).expect("embedded");
     let ruling = EmbeddedRuling { ruling: Arc::new(ruling), embeddings };
-    let book = RulingBook::new(router.info().embedding_size).with(&[ruling]);
+    let book = router.empty_book().with(&[ruling]);
     router.set_rulings(Arc::new(book)).expect("its own book");
 }
 

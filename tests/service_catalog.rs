@@ -315,7 +315,9 @@ async fn a_ruling_names_who_its_departments_are_on_the_day_of_the_appeal() {
     let words = APPEALS[0];
     let embeddings = router.embed(&[words]).expect("embedded");
     let draft = RulingDraft { supporting: vec!["环保".to_owned()], ..standing("R-1", words, "水务") };
-    router.set_rulings(Arc::new(RulingBook::new(embeddings[0].len()).with(&[embedded(&draft, &embeddings)]))).expect("set");
+    router
+        .set_rulings(Arc::new(RulingBook::new(embeddings[0].len(), &[]).with(&[embedded(&draft, &embeddings)])))
+        .expect("set");
     let server = Running::start(&router, config()).await;
     let mut client = server.client().await;
     for (seconds, lead, unit, supporting) in

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use paidan::model::{Calibration, Likeness, StandingBound, file};
 use paidan::routing::Router;
-use paidan::rulings::RulingBook;
 use paidan::server::proto::basis::Kind;
 use paidan::server::proto::{ReviewReason, RouteAppealResponse};
 use rulings::{case, embedded, standing};
@@ -36,7 +35,7 @@ async fn a_ruling_is_in_the_next_answer_with_the_models_opinion_beside_it_and_go
     let embeddings = router.embed(&[APPEALS[0]]).expect("embedded");
     let all =
         [embedded(&standing("R-1", APPEALS[0], &lead), &embeddings), embedded(&case("C-1", APPEALS[0], &lead), &embeddings)];
-    let book = RulingBook::new(router.info().embedding_size).with(&all);
+    let book = router.empty_book().with(&all);
     router.set_rulings(Arc::new(book.clone())).expect("its own book");
 
     let with = ask().await;

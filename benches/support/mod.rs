@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use paidan::model::Artifacts;
+use paidan::routing::Router;
 use paidan::rulings::{EmbeddedRuling, RulingDraft};
+use paidan::text::Appeal;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// The median of real appeals is 45 characters, the 90th percentile 163, the 99th 596.
@@ -33,14 +35,64 @@ pub fn text(characters: usize) -> String {
 /// Length of the bundled model's embeddings.
 pub const WIDTH: usize = 512;
 
-/// Embeddings of length one around a few hundred random centres.
-pub fn points(count: usize) -> Vec<Vec<f32>> {
-    const CENTRES: usize = 400;
+/// Embeddings of length one around those of four hundred invented appeals, as past orders lie around a city's matters.
+pub fn points(router: &Router, count: usize) -> Vec<Vec<f32>> {
+    const MATTERS: [&str; 20] = [
+        "路灯不亮",
+        "占道经营",
+        "违章搭建",
+        "出租车拒载",
+        "公交车不按时发车",
+        "小区停水",
+        "经常停电",
+        "下水道堵塞",
+        "工地夜间施工噪音",
+        "烧烤店油烟",
+        "拖欠工资",
+        "社保卡办理",
+        "学校乱收费",
+        "医院收费不合理",
+        "物业不作为",
+        "房产证办不下来",
+        "路面坑洼",
+        "垃圾无人清运",
+        "红绿灯故障",
+        "商家不退押金",
+    ];
+    const PLACES: [&str; 20] = [
+        "小区门口",
+        "菜市场旁",
+        "学校对面",
+        "公园里",
+        "村口",
+        "工业大道",
+        "火车站",
+        "医院附近",
+        "江边",
+        "广场",
+        "新城",
+        "老街",
+        "北路",
+        "南路",
+        "镇政府旁",
+        "码头",
+        "桥下",
+        "商场",
+        "居民楼下",
+        "开发区",
+    ];
+    let texts =
+        MATTERS.iter().flat_map(|matter| PLACES.iter().map(move |place| format!("市民反映{place}{matter}，要求处理。")));
+    let prepared: Vec<_> =
+        texts.map(|text| router.prepare(&Appeal::from_text(&text).expect("an appeal")).expect("prepared")).collect();
+    let centres: Vec<Vec<f32>> =
+        router.route(&prepared).expect("routed").into_iter().map(|decision| decision.embedding).collect();
     let rng = &mut StdRng::seed_from_u64(1);
-    let mut random = || -> Vec<f32> { (0..WIDTH).map(|_| rng.random_range(-1.0..1.0)).collect() };
-    let centres: Vec<Vec<f32>> = (0..CENTRES).map(|_| random()).collect();
+    // A stray of length .6, seen from a centre of length one.
+    let far = 0.6 / (WIDTH as f32 / 3.0).sqrt();
     let mut point = |i: usize| -> Vec<f32> {
-        let mut point: Vec<f32> = centres[i % CENTRES].iter().zip(random()).map(|(a, b)| a + 0.6 * b).collect();
+        let stray = centres[i % centres.len()].iter().map(|x| x + far * rng.random_range(-1.0..1.0f32));
+        let mut point: Vec<f32> = stray.collect();
         let length = point.iter().map(|x| x * x).sum::<f32>().sqrt();
         point.iter_mut().for_each(|x| *x /= length);
         point

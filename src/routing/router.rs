@@ -146,7 +146,7 @@ impl Router {
         let encoder = Encoder::new(&artifacts, setting).map_err(refused)?;
         let info =
             ModelInfo { precision: encoder.precision().to_string(), kernel: encoder.kernel().to_string(), ..artifacts.info() };
-        let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size)));
+        let rulings = RwLock::new(Arc::new(RulingBook::new(info.embedding_size, &centres)));
         let calibration = artifacts.calibration;
         let takeover = Takeover::of(&calibration.redispatches, &info.departments)
             .map(|takeover| takeover.with_strength(calibration.takeover_strength));
@@ -158,6 +158,11 @@ impl Router {
     pub fn rulings(&self) -> Arc<RulingBook> {
         // Whoever panicked while it held the lock had exchanged the whole book, or nothing.
         Arc::clone(&self.rulings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A book for this model with nothing in it.
+    pub fn empty_book(&self) -> RulingBook {
+        RulingBook::new(self.info.embedding_size, &self.centres)
     }
 
     /// Exchanges the book: the next batch reads this one. Refused if its embeddings are not as long as this model's.

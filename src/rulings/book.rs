@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::nearness::Codes;
+use super::signs::{Signs, furthest, signs};
 use super::standing::StandingRuling;
 use super::{Fitting, Occasion, Precedent, PrecedentIndex, Ruling, Scope, Status};
 
@@ -33,13 +34,43 @@ pub struct Contradiction {
 pub struct RulingBook {
     width: usize,
     standing: Vec<Arc<StandingRuling>>,
+    standing_signs: Arc<StandingSigns>,
     precedents: PrecedentIndex,
 }
 
+/// The signs of all standing rulings' texts in one row, so that what is far from an appeal is passed over without a look at it: the
+/// rulings lie all over the memory.
+#[derive(Debug, Default)]
+struct StandingSigns {
+    signs: Signs,
+    /// The place of each text's ruling in the book.
+    rulings: Vec<usize>,
+}
+
+impl StandingSigns {
+    fn of(standing: &[Arc<StandingRuling>]) -> Self {
+        let mut all = Self::default();
+        for (place, one) in standing.iter().enumerate() {
+            for signs in &one.signs {
+                all.signs.push(signs);
+                all.rulings.push(place);
+            }
+        }
+        all
+    }
+
+    /// The places of the rulings that may have a text with at least this cosine to an embedding.
+    fn near(&self, embedding: &[f32], least: f32) -> BTreeSet<usize> {
+        let most = furthest(embedding.len(), least);
+        self.signs.within(&signs(embedding), most).map(|text| self.rulings[text]).collect()
+    }
+}
+
 impl RulingBook {
-    /// With nothing in it, for embeddings of this length.
-    pub fn new(width: usize) -> Self {
-        Self { width, standing: Vec::new(), precedents: PrecedentIndex::new(width) }
+    /// With nothing in it, for embeddings of this length. What it will hold is found sooner where the centres that such embeddings
+    /// lie around are known: an empty list is none.
+    pub fn new(width: usize, centres: &[Vec<f32>]) -> Self {
+        Self { width, standing: Vec::new(), standing_signs: Arc::default(), precedents: PrecedentIndex::new(width, centres) }
     }
 
     /// Length of its embeddings.
@@ -93,8 +124,10 @@ impl RulingBook {
             Arc::new(StandingRuling {
                 ruling: Arc::clone(&one.ruling),
                 embeddings: Codes::of(one.embeddings.iter().map(Vec::as_slice)),
+                signs: one.embeddings.iter().map(|embedding| signs(embedding)).collect(),
             })
         }));
+        book.standing_signs = self.signs_of(&book.standing);
         book
     }
 
@@ -106,7 +139,15 @@ impl RulingBook {
 
     fn without_all(&self, ids: &BTreeSet<&str>) -> Self {
         let standing = self.standing.iter().filter(|standing| !ids.contains(standing.ruling.id.as_str()));
-        Self { width: self.width, standing: standing.cloned().collect(), precedents: self.precedents.without(ids) }
+        let standing: Vec<_> = standing.cloned().collect();
+        let standing_signs = self.signs_of(&standing);
+        Self { width: self.width, standing, standing_signs, precedents: self.precedents.without(ids) }
+    }
+
+    /// The signs of these; its own, if they are its own.
+    fn signs_of(&self, standing: &[Arc<StandingRuling>]) -> Arc<StandingSigns> {
+        let own = self.standing.len() == standing.len() && self.standing.iter().zip(standing).all(|(a, b)| Arc::ptr_eq(a, b));
+        if own { Arc::clone(&self.standing_signs) } else { Arc::new(StandingSigns::of(standing)) }
     }
 
     /// The standing rulings that fit an appeal and are at least so like it, the one that wins first.
@@ -117,7 +158,9 @@ impl RulingBook {
     /// The same for somebody who knows districts by several names: `here` says whether one means that of the occasion. A ruling may
     /// have been recorded when its district had another.
     pub fn fitting_where(&self, occasion: &Occasion<'_>, here: impl Fn(&str) -> bool, least: f32) -> Vec<Fitting> {
-        let mut all: Vec<Fitting> = self.standing.iter().filter_map(|one| one.fitting(occasion, &here, least)).collect();
+        let near = self.standing_signs.near(occasion.embedding, least);
+        let mut all: Vec<Fitting> =
+            near.into_iter().filter_map(|place| self.standing[place].fitting(occasion, &here, least)).collect();
         all.sort_by(|a, b| b.ruling.precedence().cmp(&a.ruling.precedence()));
         all
     }

@@ -2,12 +2,13 @@
 //!
 //! `ruling` is the record; `draft` parses one at the door, whatever it came from, and names every fault of it at once; `reading` reads its fields; `words` cuts
 //! Chinese into the words that a ruling is found by. `book` is what the router reads: the standing rulings in force (`standing` says
-//! which one an appeal falls under) and the index of all texts (`precedents`); `nearness` is the arithmetic of likeness.
+//! which one an appeal falls under) and the index of all texts (`precedents`, in `cells`); `signs` and `nearness` are the arithmetic of likeness.
 //! `recurrence` finds what is disputed again and again, with `grouping`, and drafts a standing ruling on it, with `drafting`.
 //!
 //! Pure: the rulings come from outside, and so does the day.
 
 mod book;
+mod cells;
 mod draft;
 mod drafting;
 mod grouping;
@@ -16,6 +17,7 @@ mod precedents;
 mod reading;
 mod recurrence;
 mod ruling;
+mod signs;
 mod standing;
 mod words;
 

@@ -1,38 +1,10 @@
-//! How far two embeddings are apart: by their signs, over many texts at once, and by their numbers. Plain loops that the compiler
-//! turns into vector code for the widest vectors of this processor.
+//! How far two embeddings are apart by their numbers. Plain loops that the compiler turns into vector code for the widest vectors of
+//! this processor.
 
 use crate::model::vector::{LANES, vectorised};
 
-/// Texts whose signs lie together.
-pub const BLOCK: usize = 64;
-
-/// Bytes that may be counted before a count of differing bits could pass 255.
-const COUNTED: usize = 31;
-
-vectorised! {
-    /// In how many signs each text of `blocks` differs from `signs`, and the least of these for each block. A block holds the first
-    /// byte of its texts' signs side by side, then the second of each: sixty-four bytes meet one of ours at a time, and nothing has to
-    /// be added across.
-    pub fn hamming<'a>(signs: &'a [u8], blocks: &'a [u8], distances: &'a mut [u16], nearest: &'a mut [u16]) {
-        let (distances, _) = distances.as_chunks_mut::<BLOCK>();
-        for ((block, distances), nearest) in blocks.chunks_exact(signs.len() * BLOCK).zip(distances).zip(nearest) {
-            *distances = [0; BLOCK];
-            for (own, rows) in signs.chunks(COUNTED).zip(block.chunks(COUNTED * BLOCK)) {
-                let mut differing = [0u8; BLOCK];
-                let (rows, _) = rows.as_chunks::<BLOCK>();
-                for (own, row) in own.iter().zip(rows) {
-                    for (count, byte) in differing.iter_mut().zip(row) {
-                        *count += (byte ^ own).count_ones() as u8;
-                    }
-                }
-                for (distance, count) in distances.iter_mut().zip(differing) {
-                    *distance += u16::from(count);
-                }
-            }
-            *nearest = distances.iter().fold(u16::MAX, |least, distance| if *distance < least { *distance } else { least });
-        }
-    }
-}
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Embeddings in eight bits a number, each with its scale: a quarter of the memory, and it is memory that a search waits for. A
 /// cosine is within 0.001 of the exact one.
@@ -62,6 +34,12 @@ impl Codes {
     pub fn push_from(&mut self, other: &Self, at: usize, width: usize) {
         self.values.extend(&other.values[at * width..][..width]);
         self.scales.push(other.scales[at]);
+    }
+
+    /// Reads a number of each of its cache lines of some of these, and gives their sum, so that the reading cannot be left out. Reads
+    /// that wait for nothing wait together: what is compared next is there by then.
+    pub fn touch(&self, at: usize, width: usize) -> i32 {
+        self.values[at * width..][..width].iter().step_by(LINE).map(|value| i32::from(*value)).sum()
     }
 
     /// Cosine of an embedding to one of these, both of length one.

@@ -19,6 +19,8 @@ pub(super) struct StandingRuling {
     pub ruling: Arc<Ruling>,
     /// Of its texts.
     pub embeddings: Codes,
+    /// Of its texts.
+    pub signs: Vec<Vec<u8>>,
 }
 
 /// What is known of an appeal when its standing ruling is looked for.

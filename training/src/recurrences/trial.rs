@@ -98,7 +98,7 @@ pub(super) fn tried(router: &Router, orders: &[Routed<'_>], trial: &Trial<'_>) -
     for (number, group) in groups.iter().enumerate().filter(|(_, group)| !group.draft.lead.is_empty()) {
         rulings.push(completed(router, number, &group.draft, decided, worded)?);
     }
-    let book = RulingBook::new(router.info().embedding_size).with(&rulings);
+    let book = router.empty_book().with(&rulings);
     let mut outcome = Outcome { input: input.to_owned(), bound, worded, rulings: rulings.len(), ..Outcome::default() };
     outcome.members = groups.iter().map(|group| group.disputes).sum();
     outcome.by_group = vec![<[Touched; 2]>::default(); groups.len()];
@@ -172,7 +172,7 @@ pub(super) fn same_as_served(router: &Router, book: RulingBook, orders: &[Routed
             ensure!(applied == expected.as_ref(), "our own bug: the router applies {applied:?}, {expected:?} was counted");
         }
     }
-    router.set_rulings(Arc::new(RulingBook::new(router.info().embedding_size)))?;
+    router.set_rulings(Arc::new(router.empty_book()))?;
     Ok(())
 }
 
