@@ -3,12 +3,13 @@
 //! The way of one appeal, and the file that stands for each step:
 //!
 //! ```text
-//! listener → deadline → codec → service / stream → (tokenizing threads) → queue → batcher → convert → reply
+//! listener → deadline → codec → service / stream → (text_threads) → queue → batcher → convert → reply
 //! ```
 //!
 //! - `listener` takes at most so many connections; `deadline` notes when a call arrived and when it must be answered;
 //! - `codec` reads messages and blames the client, not us, for broken ones;
 //! - `service` answers the unary calls, `stream` the stream, both through one function, `Desk::route`;
+//! - `text_threads` has long texts tokenized aside, and short ones where the call is;
 //! - `queue` is bounded and says no at once; `batcher` runs the model on threads of its own;
 //! - `audit` notes every answer in the trail; `rulings` is the committee's service, and keeps the router's book in step;
 //! - `disputes` takes returns and puts case files together;
@@ -36,6 +37,7 @@ mod run;
 mod service;
 mod status;
 mod stream;
+mod text_threads;
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The open orders that the server knows, and what a new appeal repeats among them.
 //!
-//! An appeal is looked up while the model is at work on it, on a blocking thread, so that it costs no caller any time. It becomes an
-//! open order itself once it was answered, if it has a number. Where there is a database, orders of before a restart and of other
-//! servers come from it ([`OpenOrderDesk::follow`]), and closed ones go.
+//! An appeal is looked up while the model is at work on it, so that it costs no caller any time. It becomes an open order itself
+//! once it was answered, if it has a number. Where there is a database, orders of before a restart and of other servers come from it
+//! ([`OpenOrderDesk::follow`]), and closed ones go.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::proto;
+use super::text_threads::{Panicked, TextThreads};
 use crate::catalog::Day;
 use crate::disputes::OrderRecord;
 use crate::repeats::{CallerMark, Marks, OpenOrder, OpenOrders, Repeat};
@@ -56,13 +57,13 @@ impl OpenOrderDesk {
     }
 
     /// Looks for the order that an appeal repeats. One that cannot be compared repeats nothing: the answer goes out all the same.
-    pub(super) async fn seek(&self, sought: Sought) -> Option<Found> {
+    pub(super) async fn seek(&self, sought: Sought, texts: &TextThreads) -> Option<Found> {
         if self.window_days == 0 {
             return None;
         }
         let desk = self.clone();
-        let found = tokio::task::spawn_blocking(move || desk.compare(sought)).await;
-        found.unwrap_or_else(|_| {
+        let found = texts.run(sought.text.len(), move || desk.compare(sought)).await;
+        found.unwrap_or_else(|Panicked| {
             tracing::error!("comparing an appeal with the open orders panicked");
             None
         })

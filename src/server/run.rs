@@ -41,8 +41,8 @@ pub enum ServeError {
     /// A limit makes no sense.
     #[error("service configuration: {0}")]
     Config(#[from] ServiceConfigError),
-    /// The model threads could not be started.
-    #[error("model threads: {0}")]
+    /// The threads of the model, or of long texts, could not be started.
+    #[error("threads: {0}")]
     Threads(#[source] std::io::Error),
     /// The descriptors built into the program are broken: our own bug.
     #[error("server reflection: {0}")]
@@ -109,7 +109,8 @@ impl<R: Route> Server<R> {
             None => (AuditTrail::default(), None),
         };
         let desk =
-            Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit, open_orders);
+            Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit, open_orders)
+                .map_err(ServeError::Threads)?;
         let (health, routes) = routes(desk, rulings, catalog).await?;
 
         let mut stopping = draining;

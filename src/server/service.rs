@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -16,6 +16,7 @@ use super::open_orders::{OpenOrderDesk, Sought};
 use super::proto;
 use super::queue::{Answer, Job, Place, Queue};
 use super::status::ServiceError;
+use super::text_threads::{Panicked, TextThreads};
 use super::{Route, convert, stream};
 use crate::disputes::OrderRecord;
 use crate::routing::{PreparedAppeal, RouteError};
@@ -29,12 +30,13 @@ pub(super) struct Desk<R> {
     pub(super) config: ServiceConfig,
     /// Turns true when the server shuts down.
     pub(super) draining: watch::Receiver<bool>,
-    tokenizing: Arc<Semaphore>,
+    texts: TextThreads,
     pub(super) audit: AuditTrail,
     open_orders: OpenOrderDesk,
 }
 
 impl<R: Route> Desk<R> {
+    /// Starts the threads for long texts.
     pub(super) fn new(
         router: Arc<R>,
         queue: Arc<Queue>,
@@ -43,9 +45,9 @@ impl<R: Route> Desk<R> {
         draining: watch::Receiver<bool>,
         audit: AuditTrail,
         open_orders: OpenOrderDesk,
-    ) -> Self {
-        let tokenizing = Arc::new(Semaphore::new(config.tokenizing_threads));
-        Self { router, queue, metrics, config, draining, tokenizing, audit, open_orders }
+    ) -> std::io::Result<Self> {
+        let texts = TextThreads::new(config.tokenizing_threads)?;
+        Ok(Self { router, queue, metrics, config, draining, texts, audit, open_orders })
     }
 
     /// Routes one appeal that has a place in the queue. Dropping the future takes the appeal out again.
@@ -67,8 +69,9 @@ impl<R: Route> Desk<R> {
             caller: asked.caller,
         };
         let prepared = self.prepare(asked.fields).await?;
-        // The model works on it in the meantime.
-        let (answer, found) = tokio::join!(self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought));
+        // In this order: the model works on it in the meantime.
+        let (answer, found) =
+            tokio::join!(biased; self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought, &self.texts));
         let mut response = convert::response(answer?, self.router.info(), asked.appeal_id, asked.max_departments);
         self.open_orders.answered(found, &mut response);
         self.audit.answered(&response, remembered);
@@ -89,24 +92,22 @@ impl<R: Route> Desk<R> {
         answer.await.unwrap_or(Err(ServiceError::ModelFailed))
     }
 
-    /// Parses and tokenizes off the async threads: a long appeal takes milliseconds.
+    /// Parses and tokenizes, a long appeal off the async threads.
     pub(super) async fn prepare(&self, fields: AppealFields) -> Result<PreparedAppeal, ServiceError> {
         let router = Arc::clone(&self.router);
-        // Never closed. If it were, the bound would be lost, not the appeal.
-        let turn = Arc::clone(&self.tokenizing).acquire_owned().await;
+        let bytes = fields.text.len();
         let prepare = move || {
-            let _turn = turn;
             let appeal = Appeal::parse(fields).map_err(RouteError::from)?;
             router.prepare(&appeal)
         };
-        match tokio::task::spawn_blocking(prepare).await {
+        match self.texts.run(bytes, prepare).await {
             Ok(prepared) => prepared.map_err(|error| {
                 if let RouteError::Model(error) = &error {
                     tracing::error!(%error, "an appeal could not be tokenized");
                 }
                 convert::route_error(error)
             }),
-            Err(_) => {
+            Err(Panicked) => {
                 tracing::error!("tokenizing an appeal panicked");
                 Err(ServiceError::ModelFailed)
             }
