@@ -1,11 +1,9 @@
 //! Embeddings of texts that are no appeals of their own: rulings, and whatever else appeals are likened to.
 
+use super::passes::passes;
 use super::{RouteError, Router};
 use crate::model::{Cores, Look, Sequence};
 use crate::text::{Encoding, clean};
-
-/// Tokens of one pass of the encoder.
-const PASS_TOKENS: usize = 4096;
 
 impl Router {
     /// The embeddings of texts, each of length one: what a decision on the same text alone has.
@@ -14,21 +12,13 @@ impl Router {
         let encodings: Vec<Encoding> =
             texts.iter().map(encode).collect::<Result<_, _>>().map_err(|error| RouteError::Model(error.to_string()))?;
         let mut embeddings = Vec::with_capacity(texts.len());
-        let mut rest = encodings.as_slice();
-        while !rest.is_empty() {
-            let mut tokens = 0;
-            let fits = rest.iter().take_while(|encoding| {
-                tokens += encoding.ids.len();
-                tokens <= PASS_TOKENS
-            });
-            let (pass, later) = rest.split_at(fits.count().max(1));
+        for pass in passes(&encodings, |encoding| encoding.ids.len()) {
             let sequences: Vec<Sequence<'_>> =
                 pass.iter().map(|encoding| Sequence { ids: &encoding.ids, type_ids: &encoding.type_ids }).collect();
             let looks: Vec<Look> = (0..pass.len()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
             let output = self.encoder.forward(&sequences, &looks, Cores::All);
             let output = output.map_err(|error| RouteError::Model(error.to_string()))?;
             embeddings.extend(output.embeddings.chunks_exact(self.info.embedding_size).map(<[f32]>::to_vec));
-            rest = later;
         }
         Ok(embeddings)
     }

@@ -10,6 +10,7 @@ mod ground;
 mod jurisdiction;
 mod matters;
 mod newcomers;
+mod passes;
 mod reason;
 mod returned;
 mod review;

@@ -12,6 +12,7 @@ use super::evidence::{self, Clause};
 use super::jurisdiction::{Circumstances, day_of};
 use super::matters::{self, PreparedPart};
 use super::newcomers;
+use super::passes::passes;
 use super::returned::Objection;
 use super::review;
 use super::ruled;
@@ -66,25 +67,6 @@ pub enum RouteError {
 struct Proposed {
     rows: Vec<usize>,
     unseen: Vec<Arc<Department>>,
-}
-
-/// Most tokens of one pass, but for an appeal that is longer by itself. A batch is its tokens laid end to end, so a longer pass is no
-/// faster; but what the encoder works in grows with the longest, and an appeal of several matters would have it four times as long.
-const PASS_TOKENS: usize = 512;
-
-/// What goes through the encoder together, in order.
-fn passes<'a, 'b>(mut rest: &'a [&'b PreparedAppeal]) -> impl Iterator<Item = &'a [&'b PreparedAppeal]> {
-    std::iter::from_fn(move || {
-        let mut total = 0;
-        let fits = |appeal: &&&PreparedAppeal| {
-            total += appeal.encoding.ids.len();
-            total <= PASS_TOKENS
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let pass;
-        (pass, rest) = rest.split_at(count);
-        (!pass.is_empty()).then_some(pass)
-    })
 }
 
 /// Routes appeals with one model. Cheap to share by `Arc`; nothing changes after it was opened but the book of rulings and the
@@ -278,7 +260,7 @@ impl Router {
             .flat_map(|appeal| std::iter::once(appeal).chain(appeal.parts.iter().map(|part| &part.appeal)))
             .collect();
         let mut decisions = Vec::with_capacity(all.len());
-        for pass in passes(&all) {
+        for pass in passes(&all, |appeal| appeal.encoding.ids.len()) {
             decisions.extend(self.route_each(pass, cores)?);
         }
         let mut decisions = decisions.into_iter();
