@@ -65,9 +65,17 @@ class Run:
         self.result["load_after"] = os.getloadavg()[0]
         write(self.result, self.out)
 
+    def kept(self, name: str) -> Path:
+        """Where the token ids of a file of the data are kept: a file that is another, or was changed, has a place of its own."""
+        source = (self.data / f"{name}.jsonl").resolve()
+        if not source.exists():
+            return self.exports / f"{name}.json"
+        about = f"{source} {source.stat().st_size} {source.stat().st_mtime_ns}"
+        return self.exports / f"{name}-{hashlib.sha256(about.encode()).hexdigest()[:12]}.json"
+
     def tokens(self, name: str) -> dict | None:
         """Token ids of a file of the data, made by paidan once; None, and a word, if it is not there."""
-        made, source = self.exports / f"{name}.json", self.data / f"{name}.jsonl"
+        made, source = self.kept(name), self.data / f"{name}.jsonl"
         if not made.exists():
             if not source.exists():
                 self.say(f"{source} is missing: what needs it is left out; --data names another folder")
@@ -82,7 +90,7 @@ class Run:
 
     def export(self) -> None:
         """Exports for the rivals, those that are not there yet."""
-        calibration = self.exports / "train.json"
+        calibration = self.kept("train")
         if self.tokens("train") is None:
             self.say("no training texts to calibrate int8 on: OpenVINO int8 will be left out")
         script = Path(__file__).with_name("exports.py")
