@@ -244,18 +244,13 @@ mod tests {
         assert!(grouped(&[], 0.5).is_empty() && grouped(&points[..1], 0.5).is_empty());
     }
 
-    /// `cargo test --release --lib ten_thousand -- --ignored --nocapture` is the measurement.
+    /// `time cargo test --release --lib ten_thousand -- --ignored` is the measurement: this room has no clock.
     #[test]
     #[ignore = "a measurement"]
     fn ten_thousand_are_grouped_in_seconds() {
-        for (name, centres, noise, least) in [("many kinds", 400, 0.6, 0.71), ("one kind", 1, 0.9, 0.5)] {
+        for (centres, noise, least) in [(400, 0.6, 0.71), (1, 0.9, 0.5)] {
             let points = around(&mut StdRng::seed_from_u64(1), centres, 10_000, 512, noise);
-            let began = std::time::Instant::now();
-            let found = grouped(&points, least).len();
-            let _ = std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("{name}: {found} groups in {:?}\n", began.elapsed()),
-            );
+            assert!(!grouped(&points, least).is_empty(), "{centres} kinds");
         }
     }
 }
