@@ -141,6 +141,32 @@ fn a_ruling_of_several_texts_is_found_once_by_the_likest() {
 }
 
 #[test]
+fn the_standing_rulings_that_fit_are_those_that_a_look_at_each_finds() {
+    let rng = &mut StdRng::seed_from_u64(18);
+    // So that some texts of a ruling are near and others are not, and more than one block of signs is full.
+    let points = clustered(rng, WIDTH, 200, 9);
+    let example = |i: usize| (0..1 + i % 3).map(|n| format!("例{n}")).collect::<Vec<_>>();
+    let ruling = |i: usize| {
+        let draft = RulingDraft { examples: example(i), ..standing(&format!("s{i:02}"), "路灯坏了", "城管") };
+        let count = parsed(&draft).texts().len();
+        embedded(&draft, &(0..count).map(|n| points[(i * 4 + n * 7) % 200].clone()).collect::<Vec<_>>())
+    };
+    let book = RulingBook::new(WIDTH, &[]).with(&(0..50).map(ruling).collect::<Vec<_>>());
+    let day = "2026-03-01".parse().expect("a day");
+    let mut found = 0;
+    for book in [&book, &book.without("s07"), &book.without("s07").with(&[ruling(7)])] {
+        for (point, least) in points.iter().step_by(5).flat_map(|point| [(point, 0.5), (point, 0.7), (point, 0.95)]) {
+            let fitting = book.fitting(&Occasion { day, district: "", words: "", embedding: point }, least);
+            let fitting: BTreeSet<_> = fitting.into_iter().map(|one| one.ruling.id.clone()).collect();
+            let each = book.standing_by_likeness(point).filter(|(_, likeness)| *likeness >= least);
+            assert_eq!(fitting, each.map(|(ruling, _)| ruling.id.clone()).collect());
+            found += fitting.len();
+        }
+    }
+    assert!(found > 500, "{found}");
+}
+
+#[test]
 fn only_what_is_in_force_counts_and_a_later_word_on_an_id_stands() {
     let point = random(&mut StdRng::seed_from_u64(12), WIDTH);
     let with = |status: &str| {

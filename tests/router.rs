@@ -75,6 +75,18 @@ fn a_batch_of_more_tokens_than_one_pass_reads_is_answered_whole_and_in_order() {
     }
 }
 
+#[test]
+fn texts_of_more_tokens_than_one_pass_reads_are_each_embedded_as_alone() {
+    let (_folder, router) = router();
+    let texts: Vec<&str> = (0..64).map(|i| APPEALS[i % APPEALS.len()]).collect();
+    let together = router.embed(&texts).expect("embedded");
+    assert_eq!(together.len(), texts.len());
+    for (text, embedding) in texts.iter().zip(together) {
+        let alone = router.embed(&[text]).expect("embedded").remove(0);
+        assert!(alone.iter().zip(&embedding).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+}
+
 /// BERT as it is usually written: padded, with a mask. The house never pads; this shows that nothing is lost by that.
 fn padded_cls(artifacts: &Artifacts, sequences: &[Vec<u32>]) -> Result<Tensor> {
     let device = &Device::Cpu;

@@ -68,9 +68,7 @@ class Run:
     def kept(self, name: str) -> Path:
         """Where the token ids of a file of the data are kept: a file that is another, or was changed, has a place of its own."""
         source = (self.data / f"{name}.jsonl").resolve()
-        if not source.exists():
-            return self.exports / f"{name}.json"
-        about = f"{source} {source.stat().st_size} {source.stat().st_mtime_ns}"
+        about = f"{source} {source.stat().st_size} {source.stat().st_mtime_ns}" if source.exists() else "missing"
         return self.exports / f"{name}-{hashlib.sha256(about.encode()).hexdigest()[:12]}.json"
 
     def tokens(self, name: str) -> dict | None:

@@ -264,19 +264,12 @@ mod tests {
         let text = |n: usize| {
             let (first, second, rest) = (n % 4, (n / 4) % 3, n / 12);
             let second = (first + 1 + second) % 4;
-            unit(
-                (0..8)
-                    .map(|i| {
-                        if i == first {
-                            4.0
-                        } else if i == second {
-                            1.0
-                        } else {
-                            (rest >> i & 3) as f32 / 4.0
-                        }
-                    })
-                    .collect(),
-            )
+            let number = |i: usize| match i {
+                _ if i == first => 4.0,
+                _ if i == second => 1.0,
+                _ => (rest >> i & 3) as f32 / 4.0,
+            };
+            unit((0..8).map(number).collect())
         };
         ((0..4).map(axis).collect(), (0..16_000).map(text).collect())
     }

@@ -19,7 +19,7 @@ pub struct ServiceConfig {
     /// Threads that run the model, by default one for each core: under load each keeps to a core and a batch of its own, and a
     /// single appeal still gets all cores.
     pub model_workers: usize,
-    /// Appeals that may be tokenized at the same time.
+    /// Threads that tokenize long texts, each of which takes milliseconds; short ones are tokenized where the call is.
     pub tokenizing_threads: usize,
     /// Items of one stream that may be under way; the stream is not read further until one is answered.
     pub max_stream_in_flight: usize,
