@@ -90,6 +90,16 @@ impl AppealTokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// The id that stands for a hidden word, if the vocabulary has one.
+    pub fn mask_id(&self) -> Option<u32> {
+        self.inner.token_to_id("[MASK]")
+    }
+
+    /// The ids of `[CLS]` and `[SEP]`, which stand between texts and are no words.
+    pub fn special_ids(&self) -> [u32; 2] {
+        [self.cls, self.sep]
+    }
+
     /// The id that fills up a batch's shorter rows.
     pub fn pad_id(&self) -> u32 {
         self.pad

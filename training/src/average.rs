@@ -31,7 +31,7 @@ pub fn average(runs: &[PathBuf], out: &Path, inputs: &[String; 3]) -> Result<Pro
     let mut sum: HashMap<String, Tensor> = HashMap::new();
     for run in runs {
         let folder = RunFolder::open(run)?;
-        let progress = folder.progress()?;
+        let progress: Progress = folder.progress()?;
         for (i, name) in ["training file", "validation file", "base model"].iter().enumerate() {
             ensure!(progress.inputs[i] == inputs[i], "{}: this run had another {name}", run.display());
         }

@@ -3,12 +3,13 @@
 //! A checkpoint is written beside the old one, flushed to disk, and then takes its place by a rename: whatever happens, one
 //! whole checkpoint is there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::average::Ingredient;
@@ -106,7 +107,7 @@ impl RunFolder {
     }
 
     /// How the run went, as of its last checkpoint.
-    pub fn progress(&self) -> Result<Progress> {
+    pub fn progress<P: DeserializeOwned>(&self) -> Result<P> {
         let folder = self.current().with_context(|| format!("{}: no checkpoint", self.root.display()))?;
         serde_json::from_slice(&std::fs::read(folder.join(PROGRESS))?)
             .with_context(|| format!("{}: not a checkpoint of this program", folder.display()))
@@ -139,7 +140,7 @@ impl RunFolder {
     }
 
     /// Writes a checkpoint. `progress.json` is its last file.
-    pub fn save(&self, trainee: &Trainee, adamw: &AdamW, progress: &Progress) -> Result<()> {
+    pub fn save(&self, variables: &BTreeMap<String, Var>, adamw: &AdamW, progress: &impl Serialize) -> Result<()> {
         let (new, current, old) =
             (self.root.join("checkpoint.new"), self.root.join("checkpoint"), self.root.join("checkpoint.old"));
         if new.exists() {
@@ -147,7 +148,7 @@ impl RunFolder {
         }
         std::fs::create_dir_all(&new)?;
         let mut tensors: HashMap<String, Tensor> = HashMap::new();
-        for (name, variable) in &trainee.variables {
+        for (name, variable) in variables {
             tensors.insert(name.clone(), variable.as_tensor().clone());
         }
         for (name, moments) in &adamw.moments {
@@ -171,8 +172,9 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Restores variables and moments, and tells where the run was.
-    pub fn load(&self, trainee: &Trainee, adamw: &mut AdamW) -> Result<Progress> {
+    /// Restores the moments, and hands out where the run was and the variables' values. How many steps were done is the progress's
+    /// to say.
+    pub fn load<P: DeserializeOwned>(&self, adamw: &mut AdamW) -> Result<(P, HashMap<String, Tensor>)> {
         let folder = self.current().with_context(|| format!("{}: no checkpoint to resume from", self.root.display()))?;
         let progress = self.progress()?;
         let mut tensors = candle_core::safetensors::load(folder.join(STATE), &Device::Cpu)
@@ -186,9 +188,7 @@ impl RunFolder {
             let (first, second) = (take("first")?, take("second")?);
             *moments = Moments { first, second };
         }
-        adamw.steps = progress.step;
-        trainee.restore(&tensors)?;
-        Ok(progress)
+        Ok((progress, tensors))
     }
 
     /// Keeps the variables as the best so far.

@@ -247,7 +247,7 @@ fn held_out(metrics: &mut BTreeMap<String, f64>, kind: &str, (appeals, proposals
 }
 
 /// Puts `new` where `out` is; what was there becomes `<out>.previous`.
-fn take_place(new: &Path, out: &Path) -> Result<()> {
+pub(crate) fn take_place(new: &Path, out: &Path) -> Result<()> {
     let previous = beside(out, "previous");
     if out.exists() {
         if previous.exists() {

@@ -1,9 +1,10 @@
 //! Retraining, as a library, so that the program, its tests and its measurements run the same code.
 //!
-//! Orders come in through [`dataset`], become tokens in [`examples`], and a [`model::Trainee`] learns from them [`step`] by step
-//! under the [`trainer`], which validates, stops early and keeps checkpoints. The best epoch is calibrated and leaves through
-//! [`export`] as a model folder that `paidan` serves.
+//! [`adapt`] lets a base model read a hotline's orders before anything else. Labelled orders come in through [`dataset`], become
+//! tokens in [`examples`], and a [`model::Trainee`] learns from them [`step`] by step under the [`trainer`], which validates, stops
+//! early and keeps checkpoints. The best epoch is calibrated and leaves through [`export`] as a model folder that `paidan` serves.
 
+pub mod adapt;
 mod amend;
 pub mod average;
 mod calibrate;

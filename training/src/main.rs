@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use paidan::model::{Artifacts, Manifest};
 use paidan::text::AppealTokenizer;
+use paidan_training::adapt::{AdaptConfig, adapt};
 use paidan_training::average::average;
 use paidan_training::checkpoint::Progress;
 use paidan_training::config::TrainConfig;
@@ -38,6 +39,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Lets a base model read the hotline's orders, labelled or not, before it is fine-tuned.
+    Adapt(AdaptArgs),
     /// Fine-tunes a base model, calibrates it and writes a model folder.
     Train(TrainArgs),
     /// Has each order answered by a model that did not learn from it: a teacher for train, weights for the witnesses of a
@@ -89,6 +92,29 @@ struct Common {
     /// are weighed as it found.
     #[arg(long, value_name = "DIR")]
     crossfit: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  paidan-train adapt --orders all.jsonl --base bge-small-zh-v1.5 --out models/ourcity.base\n  \
+    paidan-train train --base models/ourcity.base ..."
+)]
+struct AdaptArgs {
+    /// Orders to read, one JSON object a line; no label is needed. May be repeated. Leave out the validation orders.
+    #[arg(long, value_name = "FILE", required = true)]
+    orders: Vec<PathBuf>,
+    /// Folder of the base model.
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// Where the adapted base model goes; checkpoints lie beside it in DIR.run, an earlier one stays as DIR.previous.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Configuration (TOML); without it the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Go on from the last checkpoint.
+    #[arg(long)]
+    resume: bool,
 }
 
 #[derive(Args)]
@@ -291,6 +317,7 @@ fn returns(args: &LikenessArgs) -> Result<()> {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Adapt(args) => adapt_base(&args),
         Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),
         Command::Crossfit(args) => crossfit(&args),
         Command::Calibrate(args) => refit(&args.model, [&args.orders, &args.validation], args.crossfit.as_deref(), &args.out)
@@ -310,6 +337,14 @@ fn main() -> ExitCode {
             ExitCode::from(65)
         }
     }
+}
+
+fn adapt_base(args: &AdaptArgs) -> Result<()> {
+    let config = args.config.as_deref().map_or_else(|| Ok(AdaptConfig::default()), AdaptConfig::read)?;
+    adapt(&args.orders, &args.base, &args.out, &config, args.resume)?;
+    let out = args.out.display();
+    say(&format!("{out}: an adapted base model; fine-tune it with: paidan-train train --base {out} ..."));
+    Ok(())
 }
 
 fn crossfit(args: &CrossfitArgs) -> Result<()> {

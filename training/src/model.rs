@@ -65,14 +65,7 @@ impl Trainee {
 
     /// Sets every variable from `tensors`; all must be there, with their shapes.
     pub fn restore(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
-        for (name, variable) in &self.variables {
-            match tensors.get(name) {
-                Some(tensor) if tensor.shape() == variable.shape() => variable.set(tensor)?,
-                Some(tensor) => bail!("{name} is {:?} in the checkpoint, {:?} here", tensor.shape(), variable.shape()),
-                None => bail!("{name} is missing in the checkpoint"),
-            }
-        }
-        Ok(())
+        restore(&self.variables, tensors)
     }
 
     /// The variables as they are now, packed to answer with: the same numbers as the classifier's, several times as fast.
@@ -87,6 +80,18 @@ impl Trainee {
     }
 }
 
+/// Sets every variable from `tensors`; all must be there, with their shapes.
+pub fn restore(variables: &BTreeMap<String, Var>, tensors: &HashMap<String, Tensor>) -> Result<()> {
+    for (name, variable) in variables {
+        match tensors.get(name) {
+            Some(tensor) if tensor.shape() == variable.shape() => variable.set(tensor)?,
+            Some(tensor) => bail!("{name} is {:?} in the checkpoint, {:?} here", tensor.shape(), variable.shape()),
+            None => bail!("{name} is missing in the checkpoint"),
+        }
+    }
+    Ok(())
+}
+
 /// How a variable learns: heads faster than the encoder, biases and norms without decay.
 pub fn rule(name: &str, head_factor: f64) -> Rule {
     let is_head = !name.starts_with("bert.") || name.starts_with("bert.pooler.");
@@ -95,7 +100,7 @@ pub fn rule(name: &str, head_factor: f64) -> Rule {
 }
 
 /// A standard normal draw (Box and Muller 1958).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
     ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
 }

@@ -43,7 +43,7 @@ pub fn loss(config: &TrainConfig, trainee: &Trainee, batch: &StepBatch, step: us
 }
 
 /// Share of the highest learning rate at a step: a linear rise in the first `warmup` of all steps, then a linear fall to 0.
-fn schedule(step: usize, total: usize, warmup: f64) -> f64 {
+pub(crate) fn schedule(step: usize, total: usize, warmup: f64) -> f64 {
     let (step, total) = (step as f64 + 1.0, total.max(1) as f64);
     let rise = (total * warmup).max(1.0);
     if step <= rise { step / rise } else { ((total - step) / (total - rise).max(1.0)).max(0.0) }

@@ -98,8 +98,16 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Sets model and optimizer to the last checkpoint of a run, and tells where it was.
+    pub fn restore(&self, folder: &RunFolder, trainee: &Trainee, adamw: &mut AdamW) -> Result<Progress> {
+        let (progress, tensors) = folder.load::<Progress>(adamw)?;
+        trainee.restore(&tensors)?;
+        adamw.steps = progress.step;
+        Ok(progress)
+    }
+
     fn resume(&self, folder: &RunFolder, trainee: &Trainee, adamw: &mut AdamW) -> Result<Progress> {
-        let mut progress = folder.load(trainee, adamw)?;
+        let mut progress = self.restore(folder, trainee, adamw)?;
         // What the model is called and what its card says of the data do not touch the weights.
         progress.config.name.clone_from(&self.config.name);
         progress.config.about.clone_from(&self.config.about);
@@ -130,7 +138,7 @@ impl<'a> Trainer<'a> {
             progress.losses.push(loss);
             bar.step(&format!("loss {:.4} norm {norm:.2}", progress.epoch_loss / progress.step_in_epoch as f64));
             if progress.step_in_epoch.is_multiple_of(self.config.checkpoint_steps) && progress.step_in_epoch < batches.len() {
-                folder.save(trainee, adamw, progress)?;
+                folder.save(&trainee.variables, adamw, progress)?;
             }
         }
         bar.finish();
@@ -143,7 +151,7 @@ impl<'a> Trainer<'a> {
         if progress.best_epoch() == Some(progress.epoch - 1) {
             folder.save_best(trainee)?;
         }
-        folder.save(trainee, adamw, progress)
+        folder.save(&trainee.variables, adamw, progress)
     }
 
     fn validate(&self, trainee: &Trainee, training_loss: f64) -> Result<EpochRecord> {

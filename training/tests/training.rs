@@ -46,25 +46,7 @@ fn the_same_seed_gives_the_same_weights() {
 fn a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one() {
     let workshop = Workshop::new(QUICK);
     assert_success(&workshop.train("unbroken", &[]));
-    // Killed as soon as each new checkpoint is there: at many places of the run, without waiting for a clock.
-    let checkpoint = workshop.path("broken.run").join("checkpoint/progress.json");
-    let mut seen = None;
-    for _ in 0..4 {
-        let mut child = workshop.command("broken", &["--resume"]).stderr(std::process::Stdio::null()).spawn().expect("runs");
-        loop {
-            let now = std::fs::read(&checkpoint).ok();
-            if now.is_some() && now != seen {
-                seen = now;
-                break;
-            }
-            if child.try_wait().expect("a child").is_some() {
-                break;
-            }
-            std::thread::yield_now();
-        }
-        child.kill().ok();
-        child.wait().expect("a child");
-    }
+    workshop.kill_again_and_again("broken", || workshop.command("broken", &["--resume"]));
     assert!(!workshop.path("broken/manifest.json").exists(), "it was killed before it was done");
     let output = workshop.train("broken", &["--resume"]);
     assert_success(&output);

@@ -204,7 +204,7 @@ impl Crossfit<'_> {
         trainer.run(path, true)?;
         let trainee = trainer.trainee()?;
         let mut adamw = AdamW::new(&trainee.variables, config.weight_decay, config.max_gradient_norm);
-        RunFolder::open(path)?.load(&trainee, &mut adamw)?;
+        trainer.restore(&RunFolder::open(path)?, &trainee, &mut adamw)?;
         let (encoder, limit) = (trainee.encoder(&self.base.config)?, self.base.config.max_position_embeddings);
         let seen = answer(&encoder, &learnt, self.tokenizer, InputKind::TextOnly, limit)?;
         let lore = Lore::of(learnt_from.iter().copied(), &learnt, &seen, self.labels);

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::support;
 
@@ -66,6 +66,29 @@ impl Workshop {
 
     pub fn train(&self, out: &str, more: &[&str]) -> Output {
         self.command(out, more).output().expect("paidan-train runs")
+    }
+
+    /// Runs a command four times, each killed as soon as a new checkpoint of `out` is there: at many places of the run, without
+    /// waiting for a clock.
+    pub fn kill_again_and_again(&self, out: &str, mut command: impl FnMut() -> Command) {
+        let checkpoint = self.path(&format!("{out}.run")).join("checkpoint/progress.json");
+        let mut seen = None;
+        for _ in 0..4 {
+            let mut child = command().stderr(Stdio::null()).spawn().expect("runs");
+            loop {
+                let now = std::fs::read(&checkpoint).ok();
+                if now.is_some() && now != seen {
+                    seen = now;
+                    break;
+                }
+                if child.try_wait().expect("a child").is_some() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            child.kill().ok();
+            child.wait().expect("a child");
+        }
     }
 
     pub fn losses(&self, out: &str) -> Vec<f64> {

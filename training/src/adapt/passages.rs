@@ -1,0 +1,173 @@
+//! What there is to read: each order's appeal with its category or with the note of how it was handled, personal data masked.
+//!
+//! A note is written after an order was dispatched and never helps to route it. Here nothing is routed: who did what about such an
+//! appeal is what the model is to learn of its trade.
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use paidan::evaluation::{MAX_LINE_BYTES, Rows, WorkOrder};
+use paidan::model::sha256_hex;
+use paidan::routing::second_sentence;
+use paidan::text::{AppealTokenizer, CleanText, Encoding, clean, masked};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Deserialize;
+
+use super::config::AdaptConfig;
+use super::hiding::{Hidden, Hider};
+
+/// One order of this many is kept aside.
+const KEPT_ASIDE: u32 = 25;
+/// At most so many are: more would only take time.
+const MOST_KEPT_ASIDE: usize = 1_000;
+
+/// One order's words.
+pub struct Passage {
+    text: CleanText,
+    category: Option<String>,
+    note: Option<String>,
+    is_kept_aside: bool,
+}
+
+#[derive(Deserialize)]
+struct Noted {
+    handling_note: Option<String>,
+}
+
+impl Passage {
+    /// Of an order; a note's repeated lines, which exporters like to write, are read once.
+    fn new(order: &WorkOrder, note: Option<&str>) -> Self {
+        let fields = order.appeal.fields();
+        let mut lines: Vec<&str> = Vec::new();
+        for line in note.unwrap_or_default().lines().map(str::trim) {
+            if !line.is_empty() && !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        let note = Some(masked(&lines.join(" "))).filter(|note| !note.is_empty());
+        let hash = u32::from_str_radix(&sha256_hex(order.order_id.as_bytes())[..8], 16).unwrap_or_default();
+        Self {
+            text: clean(&masked(&fields.text)),
+            category: second_sentence(&fields.category, &fields.appeal_type),
+            note,
+            is_kept_aside: hash.is_multiple_of(KEPT_ASIDE),
+        }
+    }
+
+    fn encode(&self, tokenizer: &AppealTokenizer, config: &AdaptConfig, rng: &mut ChaCha8Rng) -> Result<Encoding> {
+        let (draw, other) = (rng.random::<f64>(), rng.random::<bool>());
+        let second = match &self.note {
+            Some(note) if draw < config.with_note => Some(note),
+            _ if other => self.category.as_ref(),
+            _ => None,
+        };
+        tokenizer.encode(&self.text, second.map(String::as_str), config.max_tokens).context("an order cannot be tokenized")
+    }
+}
+
+/// All of them.
+pub struct Passages {
+    all: Vec<Passage>,
+    /// Of each file, in hexadecimal.
+    pub sha256: Vec<String>,
+    /// How many have a note.
+    pub noted: usize,
+}
+
+impl Passages {
+    /// Reads files of JSON lines, labelled or not. Rows that cannot be read are named and left out.
+    pub fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut passages = Self { all: Vec::new(), sha256: Vec::new(), noted: 0 };
+        for path in paths {
+            passages.add(path)?;
+        }
+        if passages.all.is_empty() {
+            bail!("no order can be read; each line is a JSON object with order_id and appeal or content");
+        }
+        crate::say(&format!("{} orders to read, {} with a note", passages.all.len(), passages.noted));
+        Ok(passages)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        self.sha256.push(sha256_hex(&bytes));
+        let mut faults = 0usize;
+        for row in Rows::new(BufReader::new(&bytes[..])) {
+            let row = row.with_context(|| format!("{}: cannot be read", path.display()))?;
+            let order = match &row.bytes {
+                Some(bytes) => WorkOrder::parse(bytes),
+                None => Err(format!("line is longer than {MAX_LINE_BYTES} bytes")),
+            };
+            match order {
+                Ok(order) => {
+                    // A note that is no text is as good as none.
+                    let noted = row.bytes.as_deref().and_then(|bytes| serde_json::from_slice::<Noted>(bytes).ok());
+                    let passage = Passage::new(&order, noted.and_then(|noted| noted.handling_note).as_deref());
+                    self.noted += usize::from(passage.note.is_some());
+                    self.all.push(passage);
+                }
+                Err(reason) => {
+                    faults += 1;
+                    if faults <= 20 {
+                        crate::say(&format!("{}:{}: {reason}; row left out", path.display(), row.line));
+                    }
+                }
+            }
+        }
+        if faults > 20 {
+            crate::say(&format!("{}: {} more rows left out", path.display(), faults - 20));
+        }
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The steps of one epoch. The same seed and epoch give the same steps, so a resumed run goes on with the very next one.
+    pub fn epoch(&self, tokenizer: &AppealTokenizer, hider: &Hider, config: &AdaptConfig, epoch: usize) -> Result<Vec<Hidden>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed.wrapping_mul(1_000_003).wrapping_add(epoch as u64));
+        let mut read: Vec<&Passage> = self.all.iter().filter(|passage| !passage.is_kept_aside).collect();
+        read.shuffle(&mut rng);
+        steps(&read, tokenizer, hider, config, &mut rng)
+    }
+
+    /// The orders that are kept aside, the same words hidden at every epoch.
+    pub fn kept_aside(&self, tokenizer: &AppealTokenizer, hider: &Hider, config: &AdaptConfig) -> Result<Vec<Hidden>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let kept: Vec<&Passage> = self.all.iter().filter(|passage| passage.is_kept_aside).take(MOST_KEPT_ASIDE).collect();
+        steps(&kept, tokenizer, hider, config, &mut rng)
+    }
+}
+
+/// Passages in their order, as many to a step as fit.
+fn steps(
+    passages: &[&Passage],
+    tokenizer: &AppealTokenizer,
+    hider: &Hider,
+    config: &AdaptConfig,
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<Hidden>> {
+    let (mut steps, mut step, mut tokens) = (Vec::new(), Vec::new(), 0);
+    for passage in passages {
+        let encoding = passage.encode(tokenizer, config, rng)?;
+        if tokens + encoding.ids.len() > config.step_tokens && !step.is_empty() {
+            steps.extend(hider.hide(&std::mem::take(&mut step), rng)?);
+            tokens = 0;
+        }
+        tokens += encoding.ids.len();
+        step.push(encoding);
+    }
+    steps.extend(hider.hide(&step, rng)?);
+    Ok(steps)
+}
