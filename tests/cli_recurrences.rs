@@ -22,7 +22,7 @@ impl Office {
         let model = tiny_model();
         let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
         let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-        let calibration = Calibration { precedents, ..Calibration::default() };
+        let calibration = Calibration { precedents, recurrence_similarity: 0.99, ..Calibration::default() };
         std::fs::write(model.path().join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
         Self { folder: tempfile::tempdir().expect("a folder"), model }
     }
@@ -52,7 +52,7 @@ impl Office {
     }
 
     fn groups(&self, more: &[&str]) -> Value {
-        let (code, out, err) = self.run(&[&["rulings", "recurrences", "--similarity", "0.99", "--json"], more].concat());
+        let (code, out, err) = self.run(&[&["rulings", "recurrences", "--json"], more].concat());
         assert_eq!(code, 0, "{err}");
         serde_json::from_str(&out).expect("JSON")
     }
@@ -80,7 +80,7 @@ fn orders() -> Vec<Value> {
 fn disputes_that_come_back_are_told_to_people_in_chinese_with_who_contests_them_since_when() {
     let office = Office::new();
     office.import(&orders());
-    let (code, out, err) = office.run(&["rulings", "recurrences", "--similarity", "0.99"]);
+    let (code, out, err) = office.run(&["rulings", "recurrences"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("共比对争议 8 件：已有类案认定 0 件，没有同类的 1 件；3 件以上的同类争议 2 组"), "{out}");
     for words in ["2026-01-02 至 2026-03-01", "供电 75.0%", "供电 4 件、城管 3 件、住建 1 件", "主办 供电", APPEALS[0]]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::ProgressBar;
-use paidan::rulings::{LIKE, Party, Recurrence, RulingDraft};
+use paidan::rulings::{Party, Recurrence, RulingDraft};
 use paidan::server::rulings::{FoundRecurrences, RulingDesk};
 use paidan::store::exchange;
 
@@ -37,9 +37,9 @@ pub struct Args {
     /// Most groups
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     most: u64,
-    /// Least mean cosine of a group, in [0, 1]; `paidan-train recurrences` tells what suits another model than the bundled one
-    #[arg(long, value_name = "COSINE", default_value_t = LIKE, value_parser = cosine)]
-    similarity: f32,
+    /// Least mean cosine of a group, in [0, 1] [default: what `paidan-train recurrences` measured for the model]
+    #[arg(long, value_name = "COSINE", value_parser = cosine)]
+    similarity: Option<f32>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -59,12 +59,13 @@ pub async fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     let store = open(setup).await?;
     let config = setup.configuration(&[])?;
     let router = Arc::new(open_router_with_catalog(&model_folder(&config)?, &config)?);
+    let similarity = args.similarity.unwrap_or_else(|| router.recurrence_similarity());
     let desk = RulingDesk::open(store, router).await?;
     let bar = ProgressBar::new(desk.waiting().await as u64);
     let all = bar.length().unwrap_or_default();
     desk.embed_all(|left| bar.set_position(all.saturating_sub(left as u64))).await?;
     bar.finish_and_clear();
-    let found = desk.recurrences(args.similarity, today()?).await?;
+    let found = desk.recurrences(similarity, today()?).await?;
     desk.store().close().await;
     let groups: Vec<&Recurrence> = found.recurrences.groups.iter().filter(|group| group.disputes as u64 >= args.min).collect();
     let told = &groups[..groups.len().min(args.most as usize)];

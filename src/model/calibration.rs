@@ -27,9 +27,17 @@ pub struct Calibration {
     /// How strongly that moves the next answer, from 0 to 1.
     #[serde(default = "plain")]
     pub takeover_strength: f32,
+    /// Least mean cosine of disputes that are one that comes back, where nobody asks for another. A folder from before it was
+    /// measured has what it was for the model of that time.
+    #[serde(default = "recurrence_similarity")]
+    pub recurrence_similarity: f32,
     /// When a department that the model has never seen is named by its duties; a folder that says nothing of it names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duties: Option<DutyBound>,
+}
+
+fn recurrence_similarity() -> f32 {
+    0.45
 }
 
 fn plain() -> f32 {
@@ -117,6 +125,7 @@ impl Default for Calibration {
             precedents: Likeness::default(),
             redispatches: Redispatches::default(),
             takeover_strength: plain(),
+            recurrence_similarity: recurrence_similarity(),
             duties: None,
         }
     }
@@ -147,8 +156,9 @@ impl Calibration {
             }
         }
         let review = &self.review;
-        if !(0.0..=1.0).contains(&self.takeover_strength) {
-            return Err(format!("takeover_strength must be between 0 and 1, not {}", self.takeover_strength));
+        let shares = [("takeover_strength", self.takeover_strength), ("recurrence_similarity", self.recurrence_similarity)];
+        if let Some((key, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return Err(format!("{key} must be between 0 and 1, not {value}"));
         }
         let within = [("confidence", review.confidence), ("margin", review.margin), ("dispute_risk", review.dispute_risk)];
         match within.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {

@@ -53,6 +53,12 @@ pub fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { value }
 }
 
+/// tanh(x), absolute error below 2e-7.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
 /// erf(x), absolute error below 2e-7: Abramowitz and Stegun, formula 7.1.26.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
@@ -206,6 +212,15 @@ mod tests {
         }
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert!(exp(1e9).is_finite());
+    }
+
+    #[test]
+    fn tanh_agrees_with_the_standard_library() {
+        for i in -10_000..10_000 {
+            let x = i as f32 * 0.002;
+            assert!((tanh(x) - x.tanh()).abs() < 2e-7, "tanh({x}) = {}, not {}", tanh(x), x.tanh());
+        }
+        assert_eq!([tanh(-1e9), tanh(0.0), tanh(1e9)], [-1.0, 0.0, 1.0]);
     }
 
     #[test]

@@ -162,6 +162,11 @@ impl Router {
         &self.calibration.precedents
     }
 
+    /// Least mean cosine of disputes that are one that comes back, as it was measured for this model.
+    pub fn recurrence_similarity(&self) -> f32 {
+        self.calibration.recurrence_similarity
+    }
+
     /// What the encoder computes in, and by which instructions, for people.
     pub fn computes_in(&self) -> String {
         self.encoder.description()

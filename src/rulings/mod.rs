@@ -24,7 +24,7 @@ mod words;
 pub use book::{Contradiction, EmbeddedRuling, RulingBook};
 pub use draft::{BasisDraft, Known, PositionDraft, RulingDraft, RulingFault};
 pub use precedents::{Precedent, PrecedentIndex};
-pub use recurrence::{Dispute, LIKE, MAX_DISPUTES, Party, Recurrence, Recurrences, recurrences};
+pub use recurrence::{Dispute, MAX_DISPUTES, Party, Recurrence, Recurrences, recurrences};
 pub use ruling::{Authority, Body, Position, Ruling, RulingId, Scope, Status, Vote};
 pub use standing::{Fitting, Occasion};
 pub use words::{MAX_QUERY_WORDS, query_words, searchable_words};

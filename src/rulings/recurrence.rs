@@ -19,11 +19,6 @@ use crate::model::Likeness;
 /// reading of the database included; see `grouping` for the part that grows with the square.
 pub const MAX_DISPUTES: usize = 10_000;
 
-/// Least mean cosine of a group where nobody asks for another. On the training orders of the bundled model the groups then came
-/// nearest to what the same departments contest (`paidan-train recurrences`: F1 0.392; between 0.25 and 0.5 it is above 0.37).
-/// Another model's embeddings may lie closer or farther.
-pub const LIKE: f32 = 0.45;
-
 /// Members from which on a group without common words is looked at closer, and how much stricter that is.
 const WIDE: usize = 10;
 const STEP: f32 = 0.1;

@@ -1,18 +1,23 @@
 //! The mean of several runs' weights: a "model soup" (Wortsman et al. 2022).
 //!
-//! Runs that started from the same base and learnt from the same orders, with another seed or another number of epochs, end in one
-//! valley of the loss; the mean of their weights lies deeper in it than each of them, and costs no more to serve than one. Fresh
-//! heads are no hindrance: their rows are the same departments, and the pooler starts as the identity.
+//! Runs that learnt from the same orders, with another seed, another number of epochs, or another adaptation of one base
+//! ([`crate::adapt`]), end in one valley of the loss; the mean of their weights lies deeper in it than each of them, and costs no more
+//! to serve than one. Fresh heads are no hindrance: their rows are the same departments, and the pooler starts as the identity.
+//!
+//! A model that was written earlier may take part. If it is a mean itself it counts as often as there are runs in it, so that the
+//! mean of a mean is the mean of all runs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
+use paidan::model::{Artifacts, CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Progress, RunFolder, write_tensors};
 use crate::config::TrainConfig;
+use crate::refit;
 
 /// One of the runs behind a mean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,44 +28,81 @@ pub struct Ingredient {
     pub best_epoch: usize,
 }
 
-/// Writes the mean of the best variables of `runs` (their `--out` folders) as the best of `out`'s run, and says how the first went.
-/// `inputs` are the hashes of the orders and the base that all runs must have learnt from.
-pub fn average(runs: &[PathBuf], out: &Path, inputs: &[String; 3]) -> Result<Progress> {
-    ensure!(runs.len() >= 2, "a mean needs at least two runs; name each with --run");
-    let mut progresses = Vec::with_capacity(runs.len());
-    let mut sum: HashMap<String, Tensor> = HashMap::new();
-    for run in runs {
+/// What takes part in a mean: its weights, and the runs that they are of.
+struct Part {
+    tensors: HashMap<String, Tensor>,
+    progress: Progress,
+}
+
+impl Part {
+    /// The best variables of a run. Its orders must be those whose hashes are `orders` (training, validation).
+    fn of_run(run: &Path, orders: &[String]) -> Result<Self> {
         let folder = RunFolder::open(run)?;
         let progress: Progress = folder.progress()?;
-        for (i, name) in ["training file", "validation file", "base model"].iter().enumerate() {
-            ensure!(progress.inputs[i] == inputs[i], "{}: this run had another {name}", run.display());
+        for (i, name) in ["training file", "validation file"].iter().enumerate() {
+            ensure!(progress.inputs[i] == orders[i], "this run had another {name}");
         }
-        add(&mut sum, folder.load_best()?).with_context(|| run.display().to_string())?;
-        progresses.push(progress);
+        Ok(Self { tensors: folder.load_best()?, progress })
     }
-    let count = runs.len() as f64;
+
+    /// The weights of a model folder.
+    fn of_model(model: &Path, orders: &[String]) -> Result<Self> {
+        let Artifacts { mut tensors, manifest, .. } = Artifacts::open(model).context("the model was refused")?;
+        let manifest = manifest.context("no manifest.json; paidan-train did not write it")?;
+        let known = [manifest.data.training_sha256.as_str(), manifest.data.validation_sha256.as_str()];
+        for (i, name) in ["training file", "validation file"].iter().enumerate() {
+            ensure!(known[i] == orders[i], "this model had another {name}");
+        }
+        // These are found again for the mean.
+        tensors.retain(|name, _| ![CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS].contains(&name.as_str()));
+        Ok(Self { tensors, progress: refit::progress(&manifest)? })
+    }
+
+    /// The runs that it is of: one, unless it is a mean.
+    fn ingredients(&self) -> Vec<Ingredient> {
+        if !self.progress.average_of.is_empty() {
+            return self.progress.average_of.clone();
+        }
+        let best_epoch = self.progress.best_epoch().map_or(0, |epoch| epoch + 1);
+        vec![Ingredient { configuration: self.progress.config.clone(), best_epoch }]
+    }
+}
+
+/// Writes the mean of the best variables of `runs` (their `--out` folders) and of the weights of `models` as the best of `out`'s run,
+/// and says how the first went. `inputs` are the hashes of the orders that all must have learnt from, and of the base.
+pub fn average(runs: &[PathBuf], models: &[PathBuf], out: &Path, inputs: &[String; 3]) -> Result<Progress> {
+    ensure!(runs.len() + models.len() >= 2, "a mean needs at least two parts; name each with --run or --model");
+    let runs = runs.iter().map(|run| (run, Part::of_run(run, inputs)));
+    let models = models.iter().map(|model| (model, Part::of_model(model, inputs)));
+    let mut average_of: Vec<Ingredient> = Vec::new();
+    let mut sum: HashMap<String, Tensor> = HashMap::new();
+    let mut first = None;
+    for (path, part) in runs.chain(models) {
+        let part = part.with_context(|| path.display().to_string())?;
+        let ingredients = part.ingredients();
+        add(&mut sum, part.tensors, ingredients.len() as f64).with_context(|| path.display().to_string())?;
+        average_of.extend(ingredients);
+        first.get_or_insert(part.progress);
+    }
+    let count = average_of.len() as f64;
     let mean = sum.into_iter().map(|(name, tensor)| Ok((name, (tensor / count)?))).collect::<Result<HashMap<_, _>>>()?;
     write_tensors(&mean, &RunFolder::create(out)?.best())?;
-    let ingredient = |progress: &Progress| Ingredient {
-        configuration: progress.config.clone(),
-        best_epoch: progress.best_epoch().map_or(0, |epoch| epoch + 1),
-    };
-    let average_of = progresses.iter().map(ingredient).collect();
-    // Two runs at least, so there is a first.
-    let first = progresses.into_iter().next().context("no runs")?;
+    // There are two at least, so there is a first.
+    let first = first.context("nothing takes part")?;
     Ok(Progress { average_of, ..first })
 }
 
-/// Adds the tensors of one run; all must have the same names and shapes.
-fn add(sum: &mut HashMap<String, Tensor>, tensors: HashMap<String, Tensor>) -> Result<()> {
+/// Adds the tensors of one part, times `share`; all must have the same names and shapes.
+fn add(sum: &mut HashMap<String, Tensor>, tensors: HashMap<String, Tensor>, share: f64) -> Result<()> {
+    let scaled = |tensor: Tensor| -> candle_core::Result<Tensor> { tensor * share };
     if sum.is_empty() {
-        *sum = tensors;
+        *sum = tensors.into_iter().map(|(name, tensor)| Ok((name, scaled(tensor)?))).collect::<Result<_>>()?;
         return Ok(());
     }
     ensure!(sum.len() == tensors.len(), "it has {} tensors, the runs before it {}", tensors.len(), sum.len());
     for (name, tensor) in tensors {
         match sum.get_mut(&name) {
-            Some(total) if total.shape() == tensor.shape() => *total = (&*total + tensor)?,
+            Some(total) if total.shape() == tensor.shape() => *total = (&*total + scaled(tensor)?)?,
             Some(total) => bail!("{name} is {:?}, in the runs before it {:?}", tensor.shape(), total.shape()),
             None => bail!("{name} is in none of the runs before it"),
         }
@@ -82,18 +124,18 @@ mod tests {
     #[test]
     fn tensors_are_added_by_name() {
         let mut sum = HashMap::new();
-        add(&mut sum, tensors(&[("a", &[1.0, 2.0]), ("b", &[3.0])])).expect("the first");
-        add(&mut sum, tensors(&[("b", &[5.0]), ("a", &[10.0, 20.0])])).expect("the second");
-        assert_eq!(sum["a"].to_vec1::<f32>().expect("values"), [11.0, 22.0]);
-        assert_eq!(sum["b"].to_vec1::<f32>().expect("values"), [8.0]);
+        add(&mut sum, tensors(&[("a", &[1.0, 2.0]), ("b", &[3.0])]), 1.0).expect("the first");
+        add(&mut sum, tensors(&[("b", &[5.0]), ("a", &[10.0, 20.0])]), 2.0).expect("the second");
+        assert_eq!(sum["a"].to_vec1::<f32>().expect("values"), [21.0, 42.0]);
+        assert_eq!(sum["b"].to_vec1::<f32>().expect("values"), [13.0]);
     }
 
     #[test]
     fn a_run_of_another_shape_is_refused_by_name() {
         let mut sum = tensors(&[("a", &[1.0, 2.0])]);
-        let other_shape = add(&mut sum, tensors(&[("a", &[1.0])])).expect_err("another shape").to_string();
+        let other_shape = add(&mut sum, tensors(&[("a", &[1.0])]), 1.0).expect_err("another shape").to_string();
         assert!(other_shape.contains("a is [1]"), "{other_shape}");
-        let other_name = add(&mut sum, tensors(&[("c", &[1.0, 2.0])])).expect_err("another name").to_string();
+        let other_name = add(&mut sum, tensors(&[("c", &[1.0, 2.0])]), 1.0).expect_err("another name").to_string();
         assert!(other_name.contains("c is in none"), "{other_name}");
     }
 }

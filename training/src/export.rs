@@ -105,7 +105,8 @@ impl Export<'_> {
         calibration.redispatches = redispatches(&self.training.orders);
         let strength = self.weights.and_then(CrossWeights::takeover_strength);
         calibration.takeover_strength = strength.unwrap_or(self.base.calibration.takeover_strength);
-        // Measured on embeddings, which calibration leaves as they are; a base model has none.
+        // Measured on embeddings, which calibration leaves as they are; a base model has none of its own.
+        calibration.recurrence_similarity = self.base.calibration.recurrence_similarity;
         calibration.duties.clone_from(&self.base.calibration.duties);
         let (text_only, with_category) = (dispute.as_ref().map(|d| &d.text_only), dispute.as_ref().map(|d| &d.with_category));
         let text_scores = judged(&text).scores(&calibration.text_only, text_only);

@@ -62,8 +62,12 @@ enum Command {
     Returns(LikenessArgs),
     /// Measures how like its duties an appeal must be before a department that the model has never seen is named.
     Duties(DutiesArgs),
-    /// Tells which disputes come back, and what standing rulings on the ten most frequent would have done to later orders.
-    Recurrences(RecurrencesArgs),
+    /// Tells which disputes come back, and what standing rulings on the ten most frequent would have done to later orders; with
+    /// --write the model folder learns how like such disputes are. What --json writes holds texts of orders.
+    #[command(
+        after_help = "Example:\n  paidan-train recurrences --model models/ourcity --orders train.jsonl --validation validation.jsonl"
+    )]
+    Recurrences(LikenessArgs),
     /// Measures how well appeals of several matters are told apart, on labels made by hand.
     Matters(MattersArgs),
     /// Measures how well repeats of open orders are recognised, on labels made by hand.
@@ -155,9 +159,12 @@ struct CrossfitArgs {
 struct AverageArgs {
     #[command(flatten)]
     common: Common,
-    /// A run to take part, by the folder that was its --out; at least two.
-    #[arg(long = "run", value_name = "DIR", required = true)]
+    /// A run to take part, by the folder that was its --out. At least two runs or models take part.
+    #[arg(long = "run", value_name = "DIR")]
     runs: Vec<PathBuf>,
+    /// A finished model to take part; if it is a mean, it counts as often as there are runs in it.
+    #[arg(long = "model", value_name = "DIR")]
+    models: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -183,7 +190,7 @@ struct CalibrateArgs {
     out: PathBuf,
 }
 
-/// What `likeness` and `returns` read and write.
+/// What `likeness`, `returns` and `recurrences` read and write.
 #[derive(Args)]
 struct LikenessArgs {
     /// The model folder.
@@ -226,25 +233,6 @@ struct DutiesArgs {
     /// Write what was found into the model folder.
     #[arg(long)]
     write: bool,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Example:\n  paidan-train recurrences --model models/ourcity --orders train.jsonl --validation validation.jsonl"
-)]
-struct RecurrencesArgs {
-    /// The model folder.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// The orders that it learnt from, with their day: those that were re-dispatched are grouped.
-    #[arg(long, value_name = "FILE")]
-    orders: PathBuf,
-    /// Later orders, with their day: the rulings are tried on them.
-    #[arg(long, value_name = "FILE")]
-    validation: PathBuf,
-    /// Also write groups and tables here, as JSON. The groups hold texts of orders.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
 /// What the measurements on labels read and write.
@@ -298,8 +286,8 @@ fn newcomers(args: &DutiesArgs) -> Result<()> {
     write_json(args.json.as_deref(), &report)
 }
 
-fn recurrences(args: &RecurrencesArgs) -> Result<()> {
-    let report = backtest(&args.model, &args.orders, &args.validation)?;
+fn recurrences(args: &LikenessArgs) -> Result<()> {
+    let report = backtest(&args.model, &args.orders, &args.validation, args.write)?;
     say(&report.text());
     write_json(args.json.as_deref(), &report)
 }
@@ -328,7 +316,9 @@ fn main() -> ExitCode {
         Command::Returns(args) => returns(&args),
         Command::Duties(args) => newcomers(&args),
         Command::Recurrences(args) => recurrences(&args),
-        Command::Average(args) => run(&args.common, |trainer| average(&args.runs, &args.common.out, &trainer.inputs)),
+        Command::Average(args) => {
+            run(&args.common, |trainer| average(&args.runs, &args.models, &args.common.out, &trainer.inputs))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -59,7 +59,7 @@ pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&P
 }
 
 /// What the manifest says of the run, or of the runs whose mean it is.
-fn progress(manifest: &Manifest) -> Result<Progress> {
+pub(crate) fn progress(manifest: &Manifest) -> Result<Progress> {
     let average_of: Vec<Ingredient> = match manifest.configuration.get("average_of") {
         Some(runs) => serde_json::from_value(runs.clone())?,
         None => Vec::new(),

@@ -6,6 +6,7 @@ mod support;
 use std::process::{Command, Output};
 
 use paidan::model::{Calibration, Likeness, StandingBound, file};
+use paidan::routing::Router;
 use serde_json::{Value, json};
 use support::{APPEALS, tiny_model, write_dispute_model};
 
@@ -53,4 +54,8 @@ fn the_rulings_of_the_largest_groups_are_tried_on_later_orders_and_their_error_i
     assert_eq!((count("disputed", "orders"), count("disputed", "applied"), count("disputed", "right")), (3, 3, 2), "{row:#}");
     assert_eq!((count("all", "orders"), count("all", "applied"), count("all", "right")), (4, 4, 2), "{row:#}");
     assert_eq!(report["choice"].as_array().expect("the choice").iter().filter(|row| row["bound"] == *best).count(), 1);
+    let similarity = || Router::open(model.path()).expect("a model").recurrence_similarity();
+    assert_eq!(similarity(), Calibration::default().recurrence_similarity, "nothing is written unasked");
+    assert!(command.arg("--write").output().expect("it runs").status.success());
+    assert_eq!(similarity(), best.as_f64().expect("a bound") as f32, "the model folder knows the bound");
 }

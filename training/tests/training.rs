@@ -90,7 +90,9 @@ fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
     assert_success(&workshop.train("second", &[]));
     let run = |name: &str| workshop.path(name).to_string_lossy().into_owned();
     let (first, second) = (run("first"), run("second"));
-    let average = |runs: &[&str]| workshop.any_command("average", "mean", runs).output().expect("paidan-train runs");
+    let average_to =
+        |out: &str, parts: &[&str]| workshop.any_command("average", out, parts).output().expect("paidan-train runs");
+    let average = |parts: &[&str]| average_to("mean", parts);
     assert_success(&average(&["--run", &first, "--run", &second]));
 
     let weights = |name: &str| {
@@ -112,8 +114,16 @@ fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
     let manifest = std::fs::read_to_string(workshop.path("mean/manifest.json")).expect("a manifest");
     assert!(manifest.contains("average_of") && manifest.contains("\"seed\": 9"), "{manifest}");
 
-    let refused = |runs: &[&str]| stderr(&average(runs));
-    assert!(refused(&["--run", &first]).contains("at least two runs"));
+    // A mean that takes part counts as often as there are runs in it.
+    assert_success(&average_to("further", &["--run", &first, "--model", &run("mean")]));
+    for ((a, mean), further) in one.iter().zip(&mean).zip(&weights("further")) {
+        assert!(((a + 2.0 * mean) / 3.0 - further).abs() < 1e-4, "{further} is not the mean of {a} and twice {mean}");
+    }
+    let card = std::fs::read_to_string(workshop.path("further/README.md")).expect("a card");
+    assert!(card.contains("The mean of the weights of 3 runs: seed 12345 (epoch 1 of 1), seed 12345"), "{card}");
+
+    let refused = |parts: &[&str]| stderr(&average(parts));
+    assert!(refused(&["--run", &first]).contains("at least two parts"));
     assert!(refused(&["--run", &first, "--run", "elsewhere"]).contains("no such run"));
     workshop.write("train.jsonl", orders(32, 0).as_bytes());
     assert!(refused(&["--run", &first, "--run", &second]).contains("had another training file"));

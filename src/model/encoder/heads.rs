@@ -4,6 +4,7 @@ use super::HeadRows;
 use super::layer::BlockScratch;
 use super::linear::{PackedLinear, Then};
 use super::norm::unit_rows;
+use crate::model::vector::{tanh, vectorised};
 
 /// Pooler, department head, dispute head.
 pub(super) struct Heads {
@@ -21,9 +22,7 @@ impl Heads {
         let pooled = result.resize_words(cls.len());
         self.pooler.prepare(rows, &cls);
         self.pooler.run(rows, Then::Keep, pooled);
-        for x in pooled.iter_mut() {
-            *x = x.tanh();
-        }
+        bounded(pooled);
         // Both heads are f32 and read the same rows.
         self.departments.prepare(rows, pooled);
         let mut department_logits = vec![0f32; looks * self.departments.outer()];
@@ -36,5 +35,14 @@ impl Heads {
         let mut embeddings = cls;
         unit_rows(&mut embeddings, hidden);
         HeadRows { department_logits, dispute_logits, embeddings }
+    }
+}
+
+vectorised! {
+    /// The pooler's tanh, in place.
+    fn bounded<'a>(values: &'a mut [f32]) {
+        for x in values.iter_mut() {
+            *x = tanh(*x);
+        }
     }
 }

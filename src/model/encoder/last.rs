@@ -230,9 +230,7 @@ fn anew(states: &[f32], scores: impl Iterator<Item = f32> + Clone, range: &Range
     for (token, score) in seen() {
         let weight = exp(score - highest);
         total += weight;
-        for (target, x) in target.iter_mut().zip(&states[token * hidden..]) {
-            *target = weight.mul_add(*x, *target);
-        }
+        add_weighted(weight, &states[token * hidden..], target);
     }
     for x in target.iter_mut() {
         *x /= total;
@@ -245,6 +243,14 @@ vectorised! {
         let [m, k, n] = sizes;
         let (a, b) = (View { values: factors[0], stride: strides[0] }, View { values: factors[1], stride: strides[1] });
         product(m, k, n, a, b, out, n);
+    }
+}
+
+vectorised! {
+    fn add_weighted<'a>(weight: f32, row: &'a [f32], sum: &'a mut [f32]) {
+        for (sum, x) in sum.iter_mut().zip(row) {
+            *sum = weight.mul_add(*x, *sum);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{AT_ONCE, RulingDesk, RulingError, convert};
 use crate::catalog::Day;
 use crate::disputes::Course;
 use crate::routing::{RouteError, Router};
-use crate::rulings::{Dispute, EmbeddedRuling, LIKE, MAX_DISPUTES, Party, Recurrence, Recurrences, recurrences};
+use crate::rulings::{Dispute, EmbeddedRuling, MAX_DISPUTES, Party, Recurrence, Recurrences, recurrences};
 use crate::server::proto;
 use crate::server::status::ServiceError;
 
@@ -130,7 +130,7 @@ impl RulingDesk {
                 return Err(ServiceError::invalid("min_dispute_count", "OUT_OF_RANGE", said, "至少为 2 件"));
             }
         };
-        let least = request.min_similarity.unwrap_or(LIKE);
+        let least = request.min_similarity.unwrap_or_else(|| self.router.recurrence_similarity());
         if !(0.0..=1.0).contains(&least) {
             return Err(ServiceError::invalid("min_similarity", "OUT_OF_RANGE", "must lie in [0, 1]", "应在 0 与 1 之间"));
         }

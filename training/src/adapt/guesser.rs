@@ -66,6 +66,11 @@ impl Guesser {
         Ok(Self { variables, bert, epsilon: shape.layer_norm_eps, products })
     }
 
+    /// The encoder alone.
+    pub fn encoder(&self) -> &Bert {
+        &self.bert
+    }
+
     fn variable(&self, name: &str) -> Result<&Tensor> {
         self.variables.get(name).map(Var::as_tensor).with_context(|| format!("no variable {name}"))
     }

@@ -13,6 +13,8 @@ mod course;
 mod guesser;
 mod hiding;
 mod passages;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -27,6 +27,7 @@ use serde::Serialize;
 pub use trial::{Outcome, Touched};
 use trial::{Trial, routed, same_as_served, tried};
 
+use crate::amend::amend;
 use crate::dataset::Orders;
 
 /// Rulings that are tried: those of the largest groups.
@@ -66,8 +67,9 @@ pub struct Agreement {
     pub f1: f64,
 }
 
-/// Groups the training orders' disputes and tries their rulings on the validation orders.
-pub fn backtest(model: &Path, training: &Path, validation: &Path) -> Result<Report> {
+/// Groups the training orders' disputes and tries their rulings on the validation orders; with `write` the bound goes into the model
+/// folder.
+pub fn backtest(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<Report> {
     let (training, validation) = (Orders::read(training)?, Orders::read(validation)?);
     let router = Router::open(model).context("the model was refused")?;
     let disputes = disputes(&router, &training.orders)?;
@@ -89,6 +91,9 @@ pub fn backtest(model: &Path, training: &Path, validation: &Path) -> Result<Repo
                 }
             }
         }
+    }
+    if write {
+        amend(model, |calibration| calibration.recurrence_similarity = bound)?;
     }
     let found = recurrences(disputes.clone(), |_| false, bound);
     let grouped = found.disputes - found.single;
