@@ -1,8 +1,5 @@
 //! That learning works at all: gradients reach every variable, and a handful of orders can be learnt by heart.
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 use paidan::evaluation::WorkOrder;
 use paidan::model::Artifacts;
 use paidan::text::AppealTokenizer;
@@ -13,6 +10,7 @@ use crate::examples::{Example, InputKind, StepBatch, epoch_batches};
 use crate::model::rule;
 use crate::optimizer::AdamW;
 use crate::step::loss;
+use crate::support;
 use crate::trainer::Trainer;
 use crate::validate::answer;
 

@@ -36,6 +36,9 @@ pub mod repeats;
 mod report;
 pub mod returns;
 pub mod step;
+#[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod support;
 pub mod teacher;
 pub mod trainer;
 pub mod validate;

@@ -1,10 +1,15 @@
 //! `paidan-train`: from a city's labelled orders to a model folder that `paidan` serves.
 
-use std::path::{Path, PathBuf};
+mod arguments;
+
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use arguments::{
+    AdaptArgs, AverageArgs, CalibrateArgs, Common, CrossfitArgs, DutiesArgs, LabelledArgs, LikenessArgs, MattersArgs, TrainArgs,
+};
+use clap::{Parser, Subcommand};
 use paidan::model::{Artifacts, Manifest};
 use paidan::text::AppealTokenizer;
 use paidan_training::adapt::{AdaptConfig, adapt};
@@ -72,194 +77,6 @@ enum Command {
     Matters(MattersArgs),
     /// Measures how well repeats of open orders are recognised, on labels made by hand.
     Repeats(LabelledArgs),
-}
-
-/// What the first and the last command read and write.
-#[derive(Args)]
-struct Common {
-    /// Labelled orders to learn from, one JSON object a line.
-    #[arg(long, value_name = "FILE")]
-    orders: PathBuf,
-    /// Later orders to judge by: never learnt from.
-    #[arg(long, value_name = "FILE")]
-    validation: PathBuf,
-    /// Folder of the base model: config.json, tokenizer.json, model.safetensors.
-    #[arg(long, value_name = "DIR")]
-    base: PathBuf,
-    /// Where the model folder goes; checkpoints lie beside it in DIR.run, an earlier model stays as DIR.previous.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Training configuration (TOML); without it the defaults.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The folder of a crossfit of these orders: what its models say is learnt from beside the labels, and the witnesses of a dispute
-    /// are weighed as it found.
-    #[arg(long, value_name = "DIR")]
-    crossfit: Option<PathBuf>,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Example:\n  paidan-train adapt --orders all.jsonl --base bge-small-zh-v1.5 --out models/ourcity.base\n  \
-    paidan-train train --base models/ourcity.base ..."
-)]
-struct AdaptArgs {
-    /// Orders to read, one JSON object a line; no label is needed. May be repeated. Leave out the validation orders.
-    #[arg(long, value_name = "FILE", required = true)]
-    orders: Vec<PathBuf>,
-    /// Folder of the base model.
-    #[arg(long, value_name = "DIR")]
-    base: PathBuf,
-    /// Where the adapted base model goes; checkpoints lie beside it in DIR.run, an earlier one stays as DIR.previous.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Configuration (TOML); without it the defaults.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Go on from the last checkpoint.
-    #[arg(long)]
-    resume: bool,
-}
-
-#[derive(Args)]
-struct TrainArgs {
-    #[command(flatten)]
-    common: Common,
-    /// Go on from the last checkpoint.
-    #[arg(long)]
-    resume: bool,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Example:\n  paidan-train crossfit --orders train.jsonl --base bge-small-zh-v1.5 --out models/ourcity.crossfit\n  \
-    paidan-train train --crossfit models/ourcity.crossfit ..."
-)]
-struct CrossfitArgs {
-    /// Labelled orders, one JSON object a line.
-    #[arg(long, value_name = "FILE")]
-    orders: PathBuf,
-    /// Folder of the base model.
-    #[arg(long, value_name = "DIR")]
-    base: PathBuf,
-    /// Where teacher.jsonl, weights.json and doubts.tsv go. What is done there already is not done again.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// How many models share the orders.
-    #[arg(long, default_value_t = 5)]
-    folds: usize,
-    /// Training configuration (TOML); without it the defaults. Fewer epochs do than for a model that is released.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-#[derive(Args)]
-#[command(after_help = "Example:\n  paidan-train average --run models/a --run models/b --orders train.jsonl \
-    --validation validation.jsonl --base bge-small-zh-v1.5 --out models/ourcity")]
-struct AverageArgs {
-    #[command(flatten)]
-    common: Common,
-    /// A run to take part, by the folder that was its --out. At least two runs or models take part.
-    #[arg(long = "run", value_name = "DIR")]
-    runs: Vec<PathBuf>,
-    /// A finished model to take part; if it is a mean, it counts as often as there are runs in it.
-    #[arg(long = "model", value_name = "DIR")]
-    models: Vec<PathBuf>,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Example:\n  paidan-train calibrate --model models/ourcity --orders train.jsonl --validation validation.jsonl \
-    --out models/ourcity-new"
-)]
-struct CalibrateArgs {
-    /// The model folder, as train or average wrote it.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// The orders that it learnt from, and no others.
-    #[arg(long, value_name = "FILE")]
-    orders: PathBuf,
-    /// Later orders to calibrate and judge by.
-    #[arg(long, value_name = "FILE")]
-    validation: PathBuf,
-    /// The folder of a crossfit of the same orders: the witnesses of a dispute are weighed as it found.
-    #[arg(long, value_name = "DIR")]
-    crossfit: Option<PathBuf>,
-    /// Where the new model folder goes; an earlier model stays as DIR.previous.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-}
-
-/// What `likeness`, `returns` and `recurrences` read and write.
-#[derive(Args)]
-struct LikenessArgs {
-    /// The model folder.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// The orders that it learnt from: rulings are simulated of them, re-dispatches counted.
-    #[arg(long, value_name = "FILE")]
-    orders: PathBuf,
-    /// Later orders, with their day: bounds are fitted on all months but the last, and judged on the last.
-    #[arg(long, value_name = "FILE")]
-    validation: PathBuf,
-    /// Also write the tables here, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write what was found into the model folder.
-    #[arg(long)]
-    write: bool,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Example:\n  paidan-train duties --model models/ourcity --catalog catalog/ourcity --validation validation.jsonl"
-)]
-struct DutiesArgs {
-    /// The model folder.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    /// The catalogue with the departments' duties.
-    #[arg(long, value_name = "DIR")]
-    catalog: PathBuf,
-    /// Later orders, with their day: bounds are fitted on all months but the last, and judged on the last.
-    #[arg(long, value_name = "FILE")]
-    validation: PathBuf,
-    /// A model that was trained without the orders of some departments, on which they are tried as new; may be repeated.
-    #[arg(long, value_name = "DIR")]
-    untaught: Vec<PathBuf>,
-    /// Also write the table here, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write what was found into the model folder.
-    #[arg(long)]
-    write: bool,
-}
-
-/// What the measurements on labels read and write.
-#[derive(Args)]
-#[command(after_help = "Example:\n  paidan-train repeats --orders train.jsonl --labels training/labels/repeats.tsv")]
-struct LabelledArgs {
-    /// The orders that are labelled, with their days.
-    #[arg(long, value_name = "FILE")]
-    orders: PathBuf,
-    /// The labels.
-    #[arg(long, value_name = "FILE")]
-    labels: PathBuf,
-    /// Also write the tables here, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-#[derive(Args)]
-#[command(
-    after_help = "Example:\n  paidan-train matters --model models/ourcity --orders train.jsonl --labels training/labels/matters.tsv"
-)]
-struct MattersArgs {
-    /// The model folder.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
-    #[command(flatten)]
-    labelled: LabelledArgs,
 }
 
 fn several_matters(MattersArgs { model, labelled }: &MattersArgs) -> Result<()> {

@@ -1,8 +1,5 @@
 //! That what is hidden, guessed and learnt is what the module says.
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 use candle_core::{D, Tensor};
 use candle_nn::ops::log_softmax;
 use paidan::model::Artifacts;
@@ -13,6 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::{AdaptConfig, Guesser, Hider};
 use crate::config::Precision;
+use crate::support;
 
 const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 
