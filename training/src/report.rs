@@ -11,16 +11,14 @@ use crate::checkpoint::Progress;
 /// Steps that one point of the training curve averages.
 const SMOOTHING: usize = 20;
 
+/// The loss over the steps, a few steps to a point.
+pub(crate) fn smoothed(losses: &[f32]) -> Vec<(f64, f64)> {
+    let mean = |losses: &[f32]| losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len() as f64;
+    losses.chunks(SMOOTHING).enumerate().map(|(i, losses)| ((i * SMOOTHING) as f64, mean(losses))).collect()
+}
+
 /// Renders `report.html` of the run folder.
 pub fn render(manifest: &Manifest, progress: &Progress, text_only: &Scores, with_category: &Scores) -> String {
-    let curve: Vec<(f64, f64)> = progress
-        .losses
-        .chunks(SMOOTHING)
-        .enumerate()
-        .map(|(i, losses)| {
-            ((i * SMOOTHING) as f64, losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len() as f64)
-        })
-        .collect();
     let by_epoch = |value: fn(&crate::checkpoint::EpochRecord) -> f64| -> Vec<(f64, f64)> {
         progress.history.iter().enumerate().map(|(epoch, record)| ((epoch + 1) as f64, value(record))).collect()
     };
@@ -37,7 +35,7 @@ pub fn render(manifest: &Manifest, progress: &Progress, text_only: &Scores, with
         .figures(
             "How it learnt",
             &[
-                ("training loss", loss_curve(&[Series { name: "loss", points: curve }], "step", "loss")),
+                ("training loss", loss_curve(&[Series { name: "loss", points: smoothed(&progress.losses) }], "step", "loss")),
                 ("validation after each epoch", loss_curve(&quality, "epoch", "share")),
             ],
         )

@@ -58,6 +58,8 @@ fn a_base_model_learns_to_guess_hidden_words_and_is_fine_tuned_like_any_other() 
     assert!(surprises[12] < surprises[0] / 2.0, "the words kept aside surprise as before: {surprises:?}");
     let card = std::fs::read_to_string(workshop.path("adapted/README.md")).expect("a card");
     assert!(card.contains("| 12 |") && card.contains("160 orders"), "{card}");
+    let page = std::fs::read_to_string(workshop.path("adapted.run/report.html")).expect("a report");
+    assert!(page.contains("<svg"), "a report has plots");
 
     workshop.write("train.jsonl", orders(64, 0).as_bytes());
     let base = workshop.path("adapted");

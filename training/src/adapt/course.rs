@@ -3,10 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
+use paidan::evaluation::{Report, Series, loss_curve};
 use serde::{Deserialize, Serialize};
 
 use super::config::AdaptConfig;
 use super::passages::Passages;
+use crate::report::smoothed;
 
 /// The last steps whose mean loss is shown.
 const RECENT: usize = 50;
@@ -56,6 +58,20 @@ impl Course {
     pub(super) fn recent_loss(&self) -> f64 {
         let recent = &self.losses[self.losses.len().saturating_sub(RECENT)..];
         recent.iter().map(|loss| f64::from(*loss)).sum::<f64>() / recent.len().max(1) as f64
+    }
+
+    /// The run's page: how the loss fell, and how well the words kept aside were guessed.
+    pub(super) fn page(&self, name: &str) -> String {
+        let by_epoch = |value: fn(&Guesses) -> f64| -> Vec<(f64, f64)> {
+            self.guesses.iter().enumerate().map(|(epoch, guesses)| (epoch as f64, value(guesses))).collect()
+        };
+        let curve = |name, points, x| loss_curve(&[Series { name, points }], x, name);
+        let figures = [
+            ("training loss", curve("loss", smoothed(&self.losses), "step")),
+            ("surprise at the words kept aside, nats", curve("surprise", by_epoch(|guesses| guesses.surprise), "epoch")),
+            ("share of them that was guessed first", curve("guessed", by_epoch(|guesses| guesses.right), "epoch")),
+        ];
+        Report::new(name, "adaptation").figures("How it learnt", &figures).render()
     }
 
     /// The folder's README.

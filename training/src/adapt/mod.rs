@@ -71,6 +71,8 @@ impl Adaptation<'_> {
             self.epoch(&folder, (&guesser, &mut adamw), &hider, &kept_aside, &mut course)?;
         }
         self.write(&guesser, &course, out)?;
+        let name = out.file_name().unwrap_or_default().to_string_lossy();
+        write_flushed(&folder.path().join("report.html"), course.page(&name).as_bytes())?;
         Ok(course)
     }
 
