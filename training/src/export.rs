@@ -224,7 +224,7 @@ impl Export<'_> {
             calibrated_by: self.trained_by.map(|_| git_commit()).unwrap_or_default(),
             configuration: match &self.progress.average_of[..] {
                 [] => serde_json::to_value(&self.progress.config)?,
-                runs => serde_json::json!({ "average_of": runs }),
+                runs => serde_json::json!({ "about": self.progress.config.about, "average_of": runs }),
             },
             metrics,
             int8: Some(int8),

@@ -65,7 +65,12 @@ pub(crate) fn progress(manifest: &Manifest) -> Result<Progress> {
         None => Vec::new(),
     };
     let config = match average_of.first() {
-        Some(first) => TrainConfig { name: manifest.name.clone(), ..first.configuration.clone() },
+        Some(first) => {
+            // What a mean says of itself is not what its first run did.
+            let about = manifest.configuration.get("about").and_then(|about| about.as_str());
+            let about = about.map_or_else(|| first.configuration.about.clone(), str::to_owned);
+            TrainConfig { name: manifest.name.clone(), about, ..first.configuration.clone() }
+        }
         None => serde_json::from_value(manifest.configuration.clone())?,
     };
     Ok(Progress {

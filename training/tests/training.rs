@@ -114,6 +114,16 @@ fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
     let manifest = std::fs::read_to_string(workshop.path("mean/manifest.json")).expect("a manifest");
     assert!(manifest.contains("average_of") && manifest.contains("\"seed\": 9"), "{manifest}");
 
+    // What a mean says of itself stays with it when it is calibrated anew.
+    workshop.write("config.toml", format!("about = \"A mean of two.\"\nseed = 9\n{quick}").as_bytes());
+    assert_success(&average_to("told", &["--run", &first, "--run", &second]));
+    let mut calibrate = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+    calibrate.arg("calibrate").arg("--model").arg(run("told")).arg("--orders").arg(workshop.path("train.jsonl"));
+    calibrate.arg("--validation").arg(workshop.path("validation.jsonl")).arg("--out").arg(workshop.path("again"));
+    assert_success(&calibrate.output().expect("paidan-train runs"));
+    let card = std::fs::read_to_string(workshop.path("again/README.md")).expect("a card");
+    assert!(card.contains("A mean of two.") && card.contains("The mean of the weights of 2 runs"), "{card}");
+
     // A mean that takes part counts as often as there are runs in it.
     assert_success(&average_to("further", &["--run", &first, "--model", &run("mean")]));
     for ((a, mean), further) in one.iter().zip(&mean).zip(&weights("further")) {
