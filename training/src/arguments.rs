@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// What the first and the last command read and write.
+/// What `train` and `average` read and write.
 #[derive(Args)]
 pub struct Common {
     /// Labelled orders to learn from, one JSON object a line.

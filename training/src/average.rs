@@ -46,8 +46,9 @@ impl Part {
     }
 
     /// The weights of a model folder.
-    fn of_model(model: &Path, orders: &[String]) -> Result<Self> {
-        let Artifacts { mut tensors, manifest, .. } = Artifacts::open(model).context("the model was refused")?;
+    fn of_model(model: &Path, orders: &[String], base: &Artifacts) -> Result<Self> {
+        let Artifacts { mut tensors, tokenizer, manifest, .. } = Artifacts::open(model).context("the model was refused")?;
+        ensure!(tokenizer == base.tokenizer, "this model reads with another tokenizer than the base");
         let manifest = manifest.context("no manifest.json; paidan-train did not write it")?;
         let known = [manifest.data.training_sha256.as_str(), manifest.data.validation_sha256.as_str()];
         for (i, name) in ["training file", "validation file"].iter().enumerate() {
@@ -69,16 +70,21 @@ impl Part {
 }
 
 /// Writes the mean of the best variables of `runs` (their `--out` folders) and of the weights of `models` as the best of `out`'s run,
-/// and says how the first went. `inputs` are the hashes of the orders that all must have learnt from, and of the base.
-pub fn average(runs: &[PathBuf], models: &[PathBuf], out: &Path, inputs: &[String; 3]) -> Result<Progress> {
+/// and says how the first went. `inputs` are the hashes of the orders that all must have learnt from, and of `base`. A run over
+/// another base takes part, since that may be the same one adapted; whether it was is for the mean's figures to tell.
+pub fn average(runs: &[PathBuf], models: &[PathBuf], out: &Path, inputs: &[String; 3], base: &Artifacts) -> Result<Progress> {
     ensure!(runs.len() + models.len() >= 2, "a mean needs at least two parts; name each with --run or --model");
     let runs = runs.iter().map(|run| (run, Part::of_run(run, inputs)));
-    let models = models.iter().map(|model| (model, Part::of_model(model, inputs)));
+    let models = models.iter().map(|model| (model, Part::of_model(model, inputs, base)));
     let mut average_of: Vec<Ingredient> = Vec::new();
     let mut sum: HashMap<String, Tensor> = HashMap::new();
     let mut first = None;
     for (path, part) in runs.chain(models) {
         let part = part.with_context(|| path.display().to_string())?;
+        if part.progress.inputs[2] != inputs[2] && !part.progress.inputs[2].is_empty() {
+            let path = path.display();
+            crate::say(&format!("{path}: over another base; if both are not adapted from one, the mean is worth nothing"));
+        }
         let ingredients = part.ingredients();
         add(&mut sum, part.tensors, ingredients.len() as f64).with_context(|| path.display().to_string())?;
         average_of.extend(ingredients);

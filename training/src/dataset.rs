@@ -44,45 +44,71 @@ pub struct Fault {
     pub reason: String,
 }
 
+/// What a file of JSON lines came to.
+pub struct Rowwise<T> {
+    /// Of each row that can be used.
+    pub good: Vec<T>,
+    /// Rows that cannot.
+    pub faults: Vec<Fault>,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Reads a file of orders; `take` makes of each, its line and its bytes what is wanted, or says why it cannot.
+pub fn read_rows<T>(path: &Path, mut take: impl FnMut(WorkOrder, u64, &[u8]) -> Result<T, String>) -> Result<Rowwise<T>> {
+    let file = std::fs::File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
+    let mut reader = HashingReader { inner: file, hash: Sha256::new() };
+    let (mut good, mut faults) = (Vec::new(), Vec::new());
+    for row in Rows::new(BufReader::with_capacity(1 << 18, &mut reader)) {
+        let row = row.with_context(|| format!("{}: cannot be read", path.display()))?;
+        let taken = match &row.bytes {
+            Some(bytes) => WorkOrder::parse(bytes).and_then(|order| take(order, row.line, bytes)),
+            None => Err(format!("line is longer than {MAX_LINE_BYTES} bytes")),
+        };
+        match taken {
+            Ok(one) => good.push(one),
+            Err(reason) => faults.push(Fault { line: row.line, reason }),
+        }
+    }
+    let sha256 = reader.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Rowwise { good, faults, sha256 })
+}
+
+/// Says which rows were left out, the first twenty by name.
+pub fn report_faults(path: &Path, faults: &[Fault]) {
+    for fault in faults.iter().take(20) {
+        crate::say(&format!("{}:{}: {}; row left out", path.display(), fault.line, fault.reason));
+    }
+    if faults.len() > 20 {
+        crate::say(&format!("{}: {} more rows left out", path.display(), faults.len() - 20));
+    }
+}
+
+/// In which of so many shares an order lies. It follows from its number alone, so that it does not move when orders are added.
+pub fn share_of(order: &WorkOrder, shares: usize) -> usize {
+    let hash = paidan::model::sha256_hex(order.order_id.as_bytes());
+    // Eight digits are a number for sure.
+    u32::from_str_radix(&hash[..8], 16).unwrap_or_default() as usize % shares
+}
+
 impl Orders {
     /// Reads a file of JSON lines.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = std::fs::File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-        let mut reader = HashingReader { inner: file, hash: Sha256::new() };
-        let (mut orders, mut faults) = (Vec::new(), Vec::new());
         let mut seen: HashMap<String, u64> = HashMap::new();
-        for row in Rows::new(BufReader::with_capacity(1 << 18, &mut reader)) {
-            let row = row.with_context(|| format!("{}: cannot be read", path.display()))?;
-            let line = row.line;
-            let order = match row.bytes {
-                Some(bytes) => WorkOrder::parse(&bytes),
-                None => Err(format!("line is longer than {MAX_LINE_BYTES} bytes")),
-            };
-            let order = order.and_then(|order| match (&order.department, seen.get(&order.order_id)) {
-                (None, _) => Err("department is missing: nothing to learn from".to_owned()),
-                (_, Some(before)) => Err(format!("order_id stands in line {before} already")),
-                _ => Ok(order),
-            });
-            match order {
-                Ok(order) => {
-                    seen.insert(order.order_id.clone(), line);
-                    orders.push(order);
-                }
-                Err(reason) => faults.push(Fault { line, reason }),
+        let rows = read_rows(path, |order, line, _| match (&order.department, seen.get(&order.order_id)) {
+            (None, _) => Err("department is missing: nothing to learn from".to_owned()),
+            (_, Some(before)) => Err(format!("order_id stands in line {before} already")),
+            _ => {
+                seen.insert(order.order_id.clone(), line);
+                Ok(order)
             }
-        }
-        let sha256 = reader.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { path: path.to_owned(), orders, faults, sha256 })
+        })?;
+        Ok(Self { path: path.to_owned(), orders: rows.good, faults: rows.faults, sha256: rows.sha256 })
     }
 
     /// Says which rows were left out, the first twenty by name.
     pub fn report_faults(&self) {
-        for fault in self.faults.iter().take(20) {
-            crate::say(&format!("{}:{}: {}; row left out", self.path.display(), fault.line, fault.reason));
-        }
-        if self.faults.len() > 20 {
-            crate::say(&format!("{}: {} more rows left out", self.path.display(), self.faults.len() - 20));
-        }
+        report_faults(&self.path, &self.faults);
     }
 }
 

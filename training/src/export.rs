@@ -4,7 +4,7 @@
 //! What was there before stays as `<target>.previous`: rolling back is one rename too.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
@@ -67,11 +67,7 @@ impl Export<'_> {
 
     /// Writes the model folder of these weights; returns its manifest, and how it judged text alone and with the category.
     pub fn write_weighted(&self, out: &Path, tensors: HashMap<String, Tensor>) -> Result<(Manifest, [Scores; 2])> {
-        let new = beside(out, "new");
-        if new.exists() {
-            std::fs::remove_dir_all(&new).with_context(|| format!("{}: cannot be removed", new.display()))?;
-        }
-        std::fs::create_dir_all(&new).with_context(|| format!("{}: cannot be created", new.display()))?;
+        let new = fresh_beside(out)?;
         self.write_model(&new, tensors)?;
         // From here on the model is what was written: f16 weights, read back by the code that serves them.
         let artifacts = Artifacts::open(&new).context("the exported model cannot be opened")?;
@@ -245,6 +241,16 @@ fn held_out(metrics: &mut BTreeMap<String, f64>, kind: &str, (appeals, proposals
             insert(metrics, &format!("{kind}.{risk}_{name}"), Some(value));
         }
     }
+}
+
+/// An empty folder beside `out`, to make things in before they take its place.
+pub(crate) fn fresh_beside(out: &Path) -> Result<PathBuf> {
+    let new = beside(out, "new");
+    if new.exists() {
+        std::fs::remove_dir_all(&new).with_context(|| format!("{}: cannot be removed", new.display()))?;
+    }
+    std::fs::create_dir_all(&new).with_context(|| format!("{}: cannot be created", new.display()))?;
+    Ok(new)
 }
 
 /// Puts `new` where `out` is; what was there becomes `<out>.previous`.

@@ -134,7 +134,7 @@ fn main() -> ExitCode {
         Command::Duties(args) => newcomers(&args),
         Command::Recurrences(args) => recurrences(&args),
         Command::Average(args) => {
-            run(&args.common, |trainer| average(&args.runs, &args.models, &args.common.out, &trainer.inputs))
+            run(&args.common, |trainer| average(&args.runs, &args.models, &args.common.out, &trainer.inputs, trainer.base))
         }
     };
     match result {

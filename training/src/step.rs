@@ -29,8 +29,7 @@ pub fn step(
 /// The loss of one step, with the dropout masks of step number `step`.
 pub fn loss(config: &TrainConfig, trainee: &Trainee, batch: &StepBatch, step: usize) -> Result<Tensor> {
     let looks: Vec<Look> = (0..batch.tokens.sequences()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
-    let seed = config.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(step as u64);
-    let dropout = StepDropout { hidden: Dropout::new(config.dropout, seed), attention: Dropout::new(config.dropout, !seed) };
+    let dropout = masks(config.dropout, config.seed, step);
     let output = trainee.classifier.forward(&batch.tokens, &looks, Some(&dropout))?;
     let loss = department_loss(&output.department_logits, &batch.targets)?;
     match &output.dispute_logits {
@@ -40,6 +39,12 @@ pub fn loss(config: &TrainConfig, trainee: &Trainee, batch: &StepBatch, step: us
         }
         None => Ok(loss),
     }
+}
+
+/// The dropout masks of a run's step.
+pub(crate) fn masks(dropout: f32, seed: u64, step: usize) -> StepDropout {
+    let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(step as u64);
+    StepDropout { hidden: Dropout::new(dropout, seed), attention: Dropout::new(dropout, !seed) }
 }
 
 /// Share of the highest learning rate at a step: a linear rise in the first `warmup` of all steps, then a linear fall to 0.

@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use paidan::model::StepDropout;
-use paidan::model::ops::Dropout;
 use paidan::text::MIN_TOKENS;
 use serde::{Deserialize, Serialize};
 
@@ -100,12 +98,6 @@ impl AdaptConfig {
             ensure!(value >= least, "{key} must be at least {least}, not {value}");
         }
         Ok(())
-    }
-
-    /// The dropout masks of a step.
-    pub(super) fn dropout_of(&self, step: usize) -> StepDropout {
-        let seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(step as u64);
-        StepDropout { hidden: Dropout::new(self.dropout, seed), attention: Dropout::new(self.dropout, !seed) }
     }
 }
 

@@ -30,12 +30,12 @@ pub use guesser::Guesser;
 pub use hiding::{Hidden, Hider};
 pub use passages::{Passage, Passages};
 
-use crate::checkpoint::{RunFolder, beside, write_flushed, write_tensors};
-use crate::export::take_place;
-use crate::model::restore;
-use crate::optimizer::{AdamW, Rule};
+use crate::checkpoint::{RunFolder, write_flushed, write_tensors};
+use crate::export::{fresh_beside, take_place};
+use crate::model::{restore, rule};
+use crate::optimizer::AdamW;
 use crate::progress::Bar;
-use crate::step::schedule;
+use crate::step::{masks, schedule};
 
 /// What an adaptation is made of.
 pub struct Adaptation<'a> {
@@ -112,11 +112,11 @@ impl Adaptation<'_> {
         let bar = Bar::steps(&format!("epoch {}/{}", course.epoch + 1, self.config.epochs), steps.len());
         bar.at(course.step_in_epoch);
         for hidden in &steps[course.step_in_epoch.min(steps.len())..] {
-            let loss = guesser.loss(hidden, Some(self.config.dropout_of(course.step)))?;
+            let loss = guesser.loss(hidden, Some(masks(self.config.dropout, self.config.seed, course.step)))?;
             let value = loss.to_scalar::<f32>()?;
             let rate = self.config.learning_rate * schedule(course.step, total, self.config.warmup);
             let gradients = loss.backward()?;
-            adamw.step(&guesser.variables, &gradients, rate, |name| self.rule(name))?;
+            adamw.step(&guesser.variables, &gradients, rate, |name| rule(name, self.config.head_factor))?;
             course.step += 1;
             course.step_in_epoch += 1;
             course.losses.push(value);
@@ -133,19 +133,9 @@ impl Adaptation<'_> {
         folder.save(&guesser.variables, adamw, course)
     }
 
-    /// The head starts from nothing and learns faster; biases and norms do not decay.
-    fn rule(&self, name: &str) -> Rule {
-        let decays = !name.ends_with("bias") && !name.contains("LayerNorm");
-        Rule { factor: if name.starts_with("bert.") { 1.0 } else { self.config.head_factor }, decays }
-    }
-
     /// A folder that transformers opens as `BertForMaskedLM`, and paidan as a base model.
     fn write(&self, guesser: &Guesser, course: &Course, out: &Path) -> Result<()> {
-        let new = beside(out, "new");
-        if new.exists() {
-            std::fs::remove_dir_all(&new).with_context(|| format!("{}: cannot be removed", new.display()))?;
-        }
-        std::fs::create_dir_all(&new).with_context(|| format!("{}: cannot be created", new.display()))?;
+        let new = fresh_beside(out)?;
         let mut config = self.base.config.clone();
         config.architectures = vec!["BertForMaskedLM".to_owned()];
         config.torch_dtype = Some("float16".to_owned());

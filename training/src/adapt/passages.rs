@@ -3,12 +3,10 @@
 //! A note is written after an order was dispatched and never helps to route it. Here nothing is routed: who did what about such an
 //! appeal is what the model is to learn of its trade.
 
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use paidan::evaluation::{MAX_LINE_BYTES, Rows, WorkOrder};
-use paidan::model::sha256_hex;
+use paidan::evaluation::WorkOrder;
 use paidan::routing::second_sentence;
 use paidan::text::{AppealTokenizer, CleanText, Encoding, clean, masked};
 use rand::Rng;
@@ -19,9 +17,10 @@ use serde::Deserialize;
 
 use super::config::AdaptConfig;
 use super::hiding::{Hidden, Hider};
+use crate::dataset::{read_rows, report_faults, share_of};
 
 /// One order of this many is kept aside.
-const KEPT_ASIDE: u32 = 25;
+const KEPT_ASIDE: usize = 25;
 /// At most so many are: more would only take time.
 const MOST_KEPT_ASIDE: usize = 1_000;
 
@@ -49,12 +48,11 @@ impl Passage {
             }
         }
         let note = Some(masked(&lines.join(" "))).filter(|note| !note.is_empty());
-        let hash = u32::from_str_radix(&sha256_hex(order.order_id.as_bytes())[..8], 16).unwrap_or_default();
         Self {
             text: clean(&masked(&fields.text)),
             category: second_sentence(&fields.category, &fields.appeal_type),
             note,
-            is_kept_aside: hash.is_multiple_of(KEPT_ASIDE),
+            is_kept_aside: share_of(order, KEPT_ASIDE) == 0,
         }
     }
 
@@ -93,34 +91,15 @@ impl Passages {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        self.sha256.push(sha256_hex(&bytes));
-        let mut faults = 0usize;
-        for row in Rows::new(BufReader::new(&bytes[..])) {
-            let row = row.with_context(|| format!("{}: cannot be read", path.display()))?;
-            let order = match &row.bytes {
-                Some(bytes) => WorkOrder::parse(bytes),
-                None => Err(format!("line is longer than {MAX_LINE_BYTES} bytes")),
-            };
-            match order {
-                Ok(order) => {
-                    // A note that is no text is as good as none.
-                    let noted = row.bytes.as_deref().and_then(|bytes| serde_json::from_slice::<Noted>(bytes).ok());
-                    let passage = Passage::new(&order, noted.and_then(|noted| noted.handling_note).as_deref());
-                    self.noted += usize::from(passage.note.is_some());
-                    self.all.push(passage);
-                }
-                Err(reason) => {
-                    faults += 1;
-                    if faults <= 20 {
-                        crate::say(&format!("{}:{}: {reason}; row left out", path.display(), row.line));
-                    }
-                }
-            }
-        }
-        if faults > 20 {
-            crate::say(&format!("{}: {} more rows left out", path.display(), faults - 20));
-        }
+        let rows = read_rows(path, |order, _, bytes| {
+            // A note that is no text is as good as none.
+            let note = serde_json::from_slice::<Noted>(bytes).ok().and_then(|noted| noted.handling_note);
+            Ok(Passage::new(&order, note.as_deref()))
+        })?;
+        report_faults(path, &rows.faults);
+        self.noted += rows.good.iter().filter(|passage| passage.note.is_some()).count();
+        self.all.extend(rows.good);
+        self.sha256.push(rows.sha256);
         Ok(())
     }
 
@@ -170,4 +149,19 @@ fn steps(
     }
     steps.extend(hider.hide(&step, rng)?);
     Ok(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_once_and_without_the_phone_number_in_it() {
+        let order = WorkOrder::parse("{\"order_id\": \"A\", \"appeal\": \"请回电13876543210\"}".as_bytes()).expect("an order");
+        let passage = Passage::new(&order, Some("已联系13876543210办结\n\n已联系13876543210办结\n"));
+        let note = passage.note.expect("a note");
+        assert_eq!(note.matches("办结").count(), 1, "{note}");
+        assert!(!note.contains("1387654") && !passage.text.as_str().contains("1387654"), "{note} {}", passage.text.as_str());
+        assert!(Passage::new(&order, Some(" \n")).note.is_none(), "blank lines are no note");
+    }
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use paidan::evaluation::WorkOrder;
-use paidan::model::{Artifacts, sha256_hex};
+use paidan::model::Artifacts;
 use paidan::text::AppealTokenizer;
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ pub use takeover::StrengthRow;
 
 use crate::checkpoint::{RunFolder, beside, write_flushed};
 use crate::config::TrainConfig;
-use crate::dataset::{Labels, Orders};
+use crate::dataset::{Labels, Orders, share_of};
 use crate::dispute::{Hearing, history};
 use crate::examples::{Example, InputKind};
 use crate::lore::Lore;
@@ -172,9 +172,7 @@ impl Crossfit<'_> {
 
     /// Whose share an order is.
     fn fold_of(&self, order: &WorkOrder) -> usize {
-        let hash = sha256_hex(order.order_id.as_bytes());
-        // Eight digits are a number for sure.
-        u32::from_str_radix(&hash[..8], 16).unwrap_or_default() as usize % self.folds
+        share_of(order, self.folds)
     }
 
     fn is_held_out(&self, order: &WorkOrder, fold: usize) -> bool {
