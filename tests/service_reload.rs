@@ -30,6 +30,7 @@ use paidan::server::proto::{self, ReloadCatalogRequest, ReloadCatalogResponse, R
 use paidan::server::rulings::RulingDesk;
 use paidan::text::{Appeal, AppealFields};
 use service_support::{Running, config, text};
+use sqlx::Connection;
 use support::{APPEALS, tiny_model};
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
@@ -60,9 +61,8 @@ async fn place() -> Place {
     catalogs::write(folder.path(), FIRST);
     let (model, router) = router(folder.path());
     let database = database::sqlite().await;
-    let store = database.store.clone();
-    let rulings = RulingDesk::open(store.clone(), Arc::clone(&router)).await.expect("a desk");
-    let catalog = CatalogDesk::new(Arc::clone(&router), Some(folder.path().to_owned()), Some(store));
+    let rulings = RulingDesk::open(database.store.clone(), Arc::clone(&router)).await.expect("a desk");
+    let catalog = CatalogDesk::new(Arc::clone(&router), Some(folder.path().to_owned()));
     let server = Server::new(router, config()).expect("a configuration").with_rulings(rulings).with_catalog(Arc::new(catalog));
     Place { server: Running::serve(server).await, folder, database, _model: model }
 }
@@ -235,7 +235,7 @@ async fn a_catalogue_with_a_fault_changes_nothing_and_the_fault_is_told_by_file_
 async fn a_server_without_a_catalogue_says_so() {
     let model = tiny_model();
     let router = Arc::new(Router::open(model.path()).expect("a model"));
-    let desk = Arc::new(CatalogDesk::new(Arc::clone(&router), None, None));
+    let desk = Arc::new(CatalogDesk::new(Arc::clone(&router), None));
     let server = Running::serve(Server::new(router, config()).expect("a configuration").with_catalog(desk)).await;
     let mut client = CatalogServiceClient::new(server.channel().await);
     let refused = client.reload_catalog(ReloadCatalogRequest { actor: "x".to_owned() }).await.expect_err("there is none");
@@ -267,6 +267,22 @@ fn an_appeal_that_is_under_way_keeps_the_catalogue_that_it_was_prepared_with() {
     assert_eq!(first.unit.as_ref().map(|unit| unit.name.ends_with(FIRST)), Some(true));
     assert_eq!(second.catalog_version.as_deref(), Some(SECOND));
     assert_eq!(second.newcomer().map(|one| one.name.as_str()), Some("数据局乙"));
+}
+
+#[tokio::test]
+async fn an_exchange_does_not_wait_for_a_database_that_is_busy_and_is_noted_when_it_is_not() {
+    let mut place = place().await;
+    let mut other = sqlx::SqliteConnection::connect(&place.database.url).await.expect("somebody else");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("writes");
+    place.put(SECOND);
+    let reloaded = place.reload().await.expect("it is sound");
+    assert!(reloaded.exchanged);
+    assert_eq!(place.database.store.audit_head().await.expect("a head").number, 0, "the other is still writing");
+    sqlx::query("ROLLBACK").execute(&mut other).await.expect("done");
+    place.server.begin_stop();
+    place.server.stopped().await.expect("it stops, and the trail is written");
+    let entries = place.database.store.audit_after(0, 10).await.expect("entries");
+    assert_eq!(entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["catalog_exchanged"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,6 +338,10 @@ async fn under_load_with_good_and_bad_catalogues_none_fails_and_none_is_half_and
     let sent = sending.await.expect("all was sent");
     assert_eq!(by_version.values().sum::<usize>(), sent, "every item is answered");
     assert!(by_version.len() == 2, "{by_version:?}");
+    // An order that is not known is looked for when everything before is written, however slow the disk is.
+    let mut disputes = DisputeServiceClient::new(place.server.channel().await);
+    let unknown = proto::GetCaseFileRequest { order_id: "nobody's".to_owned(), ..Default::default() };
+    assert_eq!(disputes.get_case_file(unknown).await.expect_err("there is none").code(), Code::NotFound);
 
     let Some(mut place) = Arc::into_inner(place) else { panic!("somebody still has it") };
     place.server.begin_stop();

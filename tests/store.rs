@@ -2,7 +2,11 @@
 
 mod database;
 
-use database::databases;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use database::{databases, sqlite};
 use paidan::rulings::{BasisDraft, Ruling, RulingDraft, Status};
 use paidan::store::{Action, AuditFault, Filter, NewEntry, StoreError, verify_chain};
 
@@ -160,6 +164,34 @@ async fn changes_come_in_the_order_in_which_they_were_made_with_the_embeddings_t
     }
 }
 
+/// SQLite's own way is that whoever asks at the right moment is next. On one thread: between counting and standing in line nothing
+/// else runs.
+#[tokio::test]
+async fn who_writes_one_entry_waits_for_no_more_than_what_was_there_before() {
+    let database = sqlite().await;
+    let written = Arc::new(AtomicUsize::new(0));
+    let busy = {
+        let (store, written) = (database.store.clone(), Arc::clone(&written));
+        let entries = vec![NewEntry::now(Action::Answered, "intake"); 50];
+        // Like the trail's writer under load, it begins anew as soon as it has ended.
+        tokio::spawn(async move {
+            loop {
+                store.append_audit(&entries).await.expect("written");
+                written.fetch_add(1, SeqCst);
+            }
+        })
+    };
+    for round in 0..100 {
+        let before = written.load(SeqCst);
+        database.store.append_audit(&[NewEntry::now(Action::Dispatched, "x")]).await.expect("written");
+        let passed = written.load(SeqCst) - before;
+        assert!(passed <= 2, "round {round}: {passed} came later and were written first");
+        tokio::task::yield_now().await;
+    }
+    assert!(written.load(SeqCst) > 10, "they were at it together");
+    busy.abort();
+}
+
 #[tokio::test]
 async fn every_change_is_in_the_trail_and_any_tampering_is_named() {
     for database in databases().await {
@@ -201,7 +233,7 @@ async fn every_change_is_in_the_trail_and_any_tampering_is_named() {
 #[tokio::test]
 async fn a_full_disk_is_said_and_nothing_is_lost_or_half_written() {
     // SQLite can be told how large it may grow: then it is as if the disk were full.
-    let database = database::sqlite().await;
+    let database = sqlite().await;
     let store = &database.store;
     store.record(ruling("a", "餐饮油烟", "城管"), None, "x").await.expect("recorded");
     let small = paidan::store::Store::open_limited(&database.url, 64).await.expect("a small one");

@@ -88,8 +88,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
             std::process::exit(i32::from(code::INTERRUPTED));
         });
     };
-    let store = rulings.as_ref().map(|desk| desk.store().clone());
-    let catalog = Arc::new(CatalogDesk::new(Arc::clone(&router), catalog_folder(&config), store));
+    let catalog = Arc::new(CatalogDesk::new(Arc::clone(&router), catalog_folder(&config)));
     let mut server = Server::new(router, config.service)?.with_catalog(Arc::clone(&catalog));
     tokio::spawn(async move {
         loop {

@@ -1,5 +1,5 @@
-//! Writes what the service answered into the audit trail, behind the answers: an answer never waits for the database. Entries that
-//! come faster than they are written wait in a bounded queue; if that is full, because the database is away, they are counted, and
+//! Writes what the service answered, and that its catalogue was exchanged, into the audit trail, behind the answers: an answer never
+//! waits for the database. Entries that come faster than they are written wait in a bounded queue; if that is full, because the database is away, they are counted, and
 //! the trail says how many are missing and when, so that a gap is never silent.
 
 use std::sync::Arc;
@@ -35,9 +35,10 @@ pub(super) struct AuditTrail {
 }
 
 /// What waits to be written.
+#[derive(Debug)]
 enum Note {
-    /// An answer, and the order that it was about if it has a number.
-    Answer(Box<(NewEntry, Option<OrderRecord>)>),
+    /// What was done, and the order if it was an answer about one that has a number.
+    Entry(Box<(NewEntry, Option<OrderRecord>)>),
     /// Somebody who wants to know when everything before is written.
     Flush(oneshot::Sender<()>),
 }
@@ -59,6 +60,11 @@ impl AuditTrail {
             // An error means that the writer has ended: nothing more will be written.
             let _ = done.await;
         }
+    }
+
+    /// A hold on it that does not keep the writer from ending.
+    pub(super) fn loosely(&self) -> LooseTrail {
+        LooseTrail { sender: self.sender.as_ref().map(mpsc::Sender::downgrade), missed: Arc::clone(&self.missed) }
     }
 
     /// Notes an answer: what was said, on which versions. Nothing of the text; the order itself is remembered apart from the
@@ -89,8 +95,29 @@ impl AuditTrail {
         let order = order.filter(|order| self.held.load(Relaxed) + order.fields.text.len() <= MAX_HELD);
         let bytes = order.as_ref().map_or(0, |order| order.fields.text.len());
         self.held.fetch_add(bytes, Relaxed);
-        if sender.try_send(Note::Answer(Box::new((entry, order)))).is_err() {
+        if sender.try_send(Note::Entry(Box::new((entry, order)))).is_err() {
             self.held.fetch_sub(bytes, Relaxed);
+            self.missed.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The trail for those who outlive the server.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LooseTrail {
+    sender: Option<mpsc::WeakSender<Note>>,
+    missed: Arc<AtomicU64>,
+}
+
+impl LooseTrail {
+    /// Notes something that was done; nothing where nothing is written. After the end it is too late, and logged.
+    pub(super) fn note(&self, entry: NewEntry) {
+        let Some(sender) = &self.sender else { return };
+        let Some(sender) = sender.upgrade() else {
+            tracing::error!(action = entry.action.name(), "the audit trail has ended already; this is not in it");
+            return;
+        };
+        if sender.try_send(Note::Entry(Box::new((entry, None)))).is_err() {
             self.missed.fetch_add(1, Relaxed);
         }
     }
@@ -125,8 +152,8 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Note>, missed: Arc<Ato
         let (mut entries, mut orders, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for note in notes.drain(..) {
             match note {
-                Note::Answer(answer) => {
-                    let (entry, order) = *answer;
+                Note::Entry(noted) => {
+                    let (entry, order) = *noted;
                     entries.push(entry);
                     held.fetch_sub(order.as_ref().map_or(0, |order| order.fields.text.len()), Relaxed);
                     orders.extend(order.map(|order| OrderRecord { fields: kept(order.fields), ..order }));

@@ -4,15 +4,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, SetOnce};
 use tonic::{Request, Response, Status};
 
+use super::audit::{AuditTrail, LooseTrail};
 use super::proto;
 use super::rulings::convert::actor;
 use super::status::ServiceError;
 use crate::catalog::{CatalogError, DepartmentCatalog};
 use crate::routing::Router;
-use crate::store::{Action, NewEntry, Store};
+use crate::store::{Action, NewEntry};
 
 /// Why the catalogue that is in use stays.
 #[derive(Debug, thiserror::Error)]
@@ -51,26 +52,36 @@ pub struct Reloaded {
 pub struct CatalogDesk {
     router: Arc<Router>,
     folder: Option<PathBuf>,
-    store: Option<Store>,
+    /// Where exchanges are noted, from when its server runs.
+    trail: SetOnce<LooseTrail>,
     /// Held by whoever reads it: two readings cannot overtake each other.
     turn: Mutex<()>,
 }
 
 impl CatalogDesk {
-    /// Of the folder that the router's catalogue was read from, if it has one; exchanges are noted in the trail of the store.
-    pub fn new(router: Arc<Router>, folder: Option<PathBuf>, store: Option<Store>) -> Self {
-        Self { router, folder, store, turn: Mutex::default() }
+    /// Of the folder that the router's catalogue was read from, if it has one.
+    pub fn new(router: Arc<Router>, folder: Option<PathBuf>) -> Self {
+        Self { router, folder, trail: SetOnce::new(), turn: Mutex::default() }
+    }
+
+    /// From now on exchanges are noted there. For the server that it belongs to.
+    pub(super) fn note_in(&self, trail: &AuditTrail) {
+        // An error means that it belongs to a server already.
+        let _ = self.trail.set(trail.loosely());
     }
 
     /// Reads the folder again and uses what is there from the next appeal on. Appeals that are under way keep the former. Logged
-    /// here, good or bad: whoever sent a signal hears of it nowhere else.
+    /// here, good or bad: whoever sent a signal hears of it nowhere else. Waits for the server to run: the trail is its.
     pub async fn reload(&self, actor: &str) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().await;
+        let trail = self.trail.wait().await;
         let outcome = self.read().await;
         match &outcome {
             Ok(Reloaded { former, version, changed: true }) => {
                 tracing::info!(former, version, "the catalogue was exchanged");
-                self.note(former, version, actor).await;
+                let versions = serde_json::json!({ "catalog": version }).to_string();
+                let detail = serde_json::json!({ "former": former }).to_string();
+                trail.note(NewEntry { versions, detail, ..NewEntry::now(Action::CatalogExchanged, actor) });
             }
             Ok(Reloaded { version, .. }) => tracing::info!(version, "the catalogue was read again and says the same"),
             Err(error) => tracing::error!(%error, "the catalogue was not exchanged; the former stays in use"),
@@ -98,17 +109,6 @@ impl CatalogDesk {
             Ok(Reloaded { former, version, changed: true })
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ReloadError::Panicked)?
-    }
-
-    /// Answers name the version anyway, so the exchange does not wait for a database that is away.
-    async fn note(&self, former: &str, version: &str, actor: &str) {
-        let Some(store) = &self.store else { return };
-        let versions = serde_json::json!({ "catalog": version }).to_string();
-        let detail = serde_json::json!({ "former": former }).to_string();
-        let entry = NewEntry { versions, detail, ..NewEntry::now(Action::CatalogExchanged, actor) };
-        if let Err(error) = store.append_audit(&[entry]).await {
-            tracing::error!(%error, "the exchange of the catalogue could not be noted in the audit trail");
-        }
     }
 }
 

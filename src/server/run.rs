@@ -108,6 +108,9 @@ impl<R: Route> Server<R> {
             }
             None => (AuditTrail::default(), None),
         };
+        if let Some(catalog) = &catalog {
+            catalog.note_in(&audit);
+        }
         let desk =
             Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit, open_orders)
                 .map_err(ServeError::Threads)?;

@@ -18,10 +18,13 @@ mod filter;
 mod rulings;
 mod search;
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use audit::{
     Action, ArchiveBounds, ArchiveError, Archived, AuditEntry, AuditFault, AuditHead, ChainCheck, NewEntry, read_archive,
@@ -48,6 +51,8 @@ static TABLES: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 pub struct Store {
     pool: AnyPool,
     kind: Kind,
+    /// Whose turn it is to write, in SQLite.
+    turn: Arc<Mutex<()>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +98,7 @@ impl Store {
             .await
             .map_err(StoreError::Open)?;
         TABLES.run(&pool).await.map_err(StoreError::Migrate)?;
-        Ok(Self { pool, kind })
+        Ok(Self { pool, kind, turn: Arc::default() })
     }
 
     /// Whether a URL is one that [`Self::open`] takes.
@@ -120,13 +125,45 @@ impl Store {
     }
 
     /// A transaction that is going to write. In SQLite it takes its turn at once: one that begins by reading could be refused in
-    /// the middle.
-    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        let begin = match self.kind {
-            Kind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
-            Kind::Postgres => self.pool.begin().await,
-        };
-        Ok(begin?)
+    /// the middle. SQLite itself has no order among those who wait for it: they ask again and again, and whoever asks at the right
+    /// moment is next. The trail's writer, under load, begins anew as soon as it has ended, and a ruling beside it could wait its
+    /// five seconds in vain; so those of one process stand in line.
+    async fn begin(&self) -> Result<Write, StoreError> {
+        match self.kind {
+            Kind::Sqlite => {
+                let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turn).lock_owned()).await;
+                let turn = turn.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))?;
+                Ok(Write { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: Some(turn) })
+            }
+            Kind::Postgres => Ok(Write { transaction: self.pool.begin().await?, _turn: None }),
+        }
+    }
+}
+
+/// A transaction that writes, and the turn to do so. Rolled back if it is dropped.
+struct Write {
+    transaction: Transaction<'static, Any>,
+    /// After the transaction: who is next finds it ended.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Write {
+    async fn commit(self) -> sqlx::Result<()> {
+        self.transaction.commit().await
+    }
+}
+
+impl Deref for Write {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.transaction
     }
 }
 

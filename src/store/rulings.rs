@@ -3,7 +3,7 @@
 use chrono::{SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, Action, NewEntry};
 use super::filter::Filter;
@@ -162,7 +162,7 @@ pub(super) fn after(page_token: &str) -> Result<String, StoreError> {
 }
 
 async fn record_within(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     mut ruling: Ruling,
     etag: Option<&str>,
     actor: &str,
@@ -201,7 +201,7 @@ async fn record_within(
 
 /// The former ruling no longer counts. One that is superseded by the same successor already stays as it is.
 async fn supersede_within(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     former: &str,
     successor: &str,
     actor: &str,
@@ -224,14 +224,14 @@ fn expect_etag(stored: &StoredRuling, etag: &str) -> Result<(), StoreError> {
     if stored.etag() == etag { Ok(()) } else { Err(StoreError::Conflict { id: stored.ruling.id.clone() }) }
 }
 
-async fn get_within(transaction: &mut Transaction<'static, Any>, id: &str) -> Result<StoredRuling, StoreError> {
+async fn get_within(transaction: &mut AnyConnection, id: &str) -> Result<StoredRuling, StoreError> {
     let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id = $1");
-    let row = sqlx::query(AssertSqlSafe(statement)).bind(id).fetch_optional(&mut **transaction).await?;
+    let row = sqlx::query(AssertSqlSafe(statement)).bind(id).fetch_optional(&mut *transaction).await?;
     row.as_ref().map(stored).transpose()?.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })
 }
 
 /// Writes the next revision of a ruling with everything that it is found by.
-async fn write(transaction: &mut Transaction<'static, Any>, stored: &mut StoredRuling) -> Result<(), StoreError> {
+async fn write(transaction: &mut AnyConnection, stored: &mut StoredRuling) -> Result<(), StoreError> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     if stored.revision == 0 {
         stored.create_time = now.clone();
@@ -240,7 +240,7 @@ async fn write(transaction: &mut Transaction<'static, Any>, stored: &mut StoredR
     stored.revision += 1;
     // The row is the turn: who changed it last and has not committed yet is waited for, so that numbers are committed in order.
     let change: i64 =
-        sqlx::query_scalar("UPDATE last_change SET number = number + 1 RETURNING number").fetch_one(&mut **transaction).await?;
+        sqlx::query_scalar("UPDATE last_change SET number = number + 1 RETURNING number").fetch_one(&mut *transaction).await?;
     let ruling = &stored.ruling;
     let draft = RulingDraft::from(ruling);
     let document = serde_json::to_string(&draft)
@@ -269,7 +269,7 @@ async fn write(transaction: &mut Transaction<'static, Any>, stored: &mut StoredR
         .bind(&stored.update_time)
         .bind(&document)
         .bind(&ruling.id)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await
         .map_err(|error| match error.as_database_error() {
             // Two writers made the same ruling at once: in PostgreSQL neither saw the other's.
@@ -283,9 +283,9 @@ async fn write(transaction: &mut Transaction<'static, Any>, stored: &mut StoredR
 }
 
 /// Words and names, anew.
-async fn index(transaction: &mut Transaction<'static, Any>, ruling: &Ruling) -> Result<(), StoreError> {
+async fn index(transaction: &mut AnyConnection, ruling: &Ruling) -> Result<(), StoreError> {
     for statement in ["DELETE FROM ruling_words WHERE ruling = $1", "DELETE FROM ruling_names WHERE ruling = $1"] {
-        sqlx::query(statement).bind(&ruling.id).execute(&mut **transaction).await?;
+        sqlx::query(statement).bind(&ruling.id).execute(&mut *transaction).await?;
     }
     let words: Vec<String> = searchable_words(ruling).into_iter().collect();
     // Some hundred values a statement: neither database minds, and it is many times faster than one by one.
@@ -296,7 +296,7 @@ async fn index(transaction: &mut Transaction<'static, Any>, ruling: &Ruling) -> 
         for word in words {
             query = query.bind(word);
         }
-        query.execute(&mut **transaction).await?;
+        query.execute(&mut *transaction).await?;
     }
     let contesting = ruling.positions.iter().map(|position| &position.department);
     let mut names: Vec<(&str, &String)> = Vec::new();
@@ -312,7 +312,7 @@ async fn index(transaction: &mut Transaction<'static, Any>, ruling: &Ruling) -> 
             .bind(kind)
             .bind(name)
             .bind(&ruling.id)
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
     }
     Ok(())

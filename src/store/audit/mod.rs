@@ -14,7 +14,7 @@ mod chain;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, StoredRuling};
 
@@ -188,11 +188,11 @@ impl AuditEntry {
 }
 
 /// Writes entries behind the last one. The head's row is the turn of all writers, so it is taken last in a transaction.
-pub(super) async fn append(transaction: &mut Transaction<'static, Any>, new: &[NewEntry]) -> Result<(), StoreError> {
+pub(super) async fn append(transaction: &mut AnyConnection, new: &[NewEntry]) -> Result<(), StoreError> {
     let count = new.len() as i64;
     let row = sqlx::query("UPDATE audit_head SET number = number + $1 RETURNING number, hash")
         .bind(count)
-        .fetch_one(&mut **transaction)
+        .fetch_one(&mut *transaction)
         .await?;
     let (last, mut previous_hash): (i64, String) = (row.try_get("number")?, row.try_get("hash")?);
     for (number, new) in (last - count + 1..).zip(new) {
@@ -215,11 +215,11 @@ pub(super) async fn append(transaction: &mut Transaction<'static, Any>, new: &[N
         .bind(&entry.detail)
         .bind(&entry.previous_hash)
         .bind(&entry.hash)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
         previous_hash = entry.hash;
     }
-    sqlx::query("UPDATE audit_head SET hash = $1").bind(&previous_hash).execute(&mut **transaction).await?;
+    sqlx::query("UPDATE audit_head SET hash = $1").bind(&previous_hash).execute(&mut *transaction).await?;
     Ok(())
 }
 

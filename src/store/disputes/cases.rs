@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{AnyConnection, Row};
 
 use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
@@ -76,7 +76,7 @@ impl Store {
 
 /// Closes a case by a ruling. Closed by the same ruling already it stays so.
 pub(in crate::store) async fn settle(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     id: &str,
     ruling: &str,
     actor: &str,
@@ -85,9 +85,9 @@ pub(in crate::store) async fn settle(
         .bind(id)
         .bind(ruling)
         .bind(written(Utc::now()))
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
-    let row = sqlx::query("SELECT * FROM cases WHERE id = $1").bind(id).fetch_optional(&mut **transaction).await?;
+    let row = sqlx::query("SELECT * FROM cases WHERE id = $1").bind(id).fetch_optional(&mut *transaction).await?;
     let row = row.as_ref().map(case).transpose()?.ok_or_else(|| StoreError::NoCase { id: id.to_owned() })?;
     if closed.rows_affected() == 0 {
         return match row.ruling {

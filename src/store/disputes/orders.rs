@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{AnyConnection, Row};
 
 use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
@@ -73,16 +73,13 @@ impl Store {
 }
 
 /// Remembers orders as they now are. A closed one stays closed, whatever is routed under its number later.
-pub(in crate::store) async fn upsert(
-    transaction: &mut Transaction<'static, Any>,
-    orders: &[OrderRecord],
-) -> Result<(), StoreError> {
+pub(in crate::store) async fn upsert(transaction: &mut AnyConnection, orders: &[OrderRecord]) -> Result<(), StoreError> {
     if orders.is_empty() {
         return Ok(());
     }
     let last: i64 = sqlx::query_scalar("UPDATE last_order_change SET number = number + $1 RETURNING number")
         .bind(orders.len() as i64)
-        .fetch_one(&mut **transaction)
+        .fetch_one(&mut *transaction)
         .await?;
     let now = written(Utc::now());
     for (change, order) in (last - orders.len() as i64 + 1..).zip(orders) {
@@ -102,18 +99,18 @@ pub(in crate::store) async fn upsert(
         .bind(i64::from(order.closed))
         .bind(&now)
         .bind(order.caller.map(CallerMark::hex).unwrap_or_default())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     }
     Ok(())
 }
 
 /// Takes the order's turn: PostgreSQL lets two writers read at once, and both would believe that theirs is the first return.
-pub(super) async fn lock(transaction: &mut Transaction<'static, Any>, order_id: &str) -> Result<(), StoreError> {
+pub(super) async fn lock(transaction: &mut AnyConnection, order_id: &str) -> Result<(), StoreError> {
     sqlx::query("UPDATE orders SET update_time = $2 WHERE order_id = $1")
         .bind(order_id)
         .bind(written(Utc::now()))
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Returns: each is kept once, whoever reports it and how often; the trail and the case are written in the same step.
 
-use sqlx::{Any, Transaction};
+use sqlx::AnyConnection;
 
 use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
@@ -61,7 +61,7 @@ fn same_report(known: &Return, new: &Return) -> bool {
     said(known) == said(new)
 }
 
-async fn insert(transaction: &mut Transaction<'static, Any>, new: &Return) -> Result<(), StoreError> {
+async fn insert(transaction: &mut AnyConnection, new: &Return) -> Result<(), StoreError> {
     let Return { objection, .. } = new;
     sqlx::query(
         "INSERT INTO returns (id, order_id, department, unit, reason, note, day, returned_at, reported_at, deadline, contests, \
@@ -79,7 +79,7 @@ async fn insert(transaction: &mut Transaction<'static, Any>, new: &Return) -> Re
     .bind(new.deadline.map(|day| day.to_string()).unwrap_or_default())
     .bind(new.contests.as_deref().unwrap_or_default())
     .bind(&new.actor)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await
     .map_err(|error| match error.as_database_error() {
         // The id is another order's: a request id that was used twice.
