@@ -6,6 +6,7 @@ mod rulings;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use paidan::catalog::Place;
 use paidan::rulings::{Occasion, PrecedentIndex, Ruling, RulingBook, RulingDraft};
 use rand::{SeedableRng, rngs::StdRng};
 use rulings::{case, clustered, embedded, parsed, random, standing, unit};
@@ -156,7 +157,7 @@ fn the_standing_rulings_that_fit_are_those_that_a_look_at_each_finds() {
     let mut found = 0;
     for book in [&book, &book.without("s07"), &book.without("s07").with(&[ruling(7)])] {
         for (point, least) in points.iter().step_by(5).flat_map(|point| [(point, 0.5), (point, 0.7), (point, 0.95)]) {
-            let fitting = book.fitting(&Occasion { day, district: "", words: "", embedding: point }, least);
+            let fitting = book.fitting(&Occasion { day, district: Place::named(""), words: "", embedding: point }, least);
             let fitting: BTreeSet<_> = fitting.into_iter().map(|one| one.ruling.id.clone()).collect();
             let each = book.standing_by_likeness(point).filter(|(_, likeness)| *likeness >= least);
             assert_eq!(fitting, each.map(|(ruling, _)| ruling.id.clone()).collect());
@@ -189,7 +190,7 @@ fn fitting(drafts: &[RulingDraft], day: &str, district: &str, words: &str) -> Ve
     let point = random(&mut StdRng::seed_from_u64(13), WIDTH);
     let all: Vec<_> = drafts.iter().map(|draft| embedded(draft, std::slice::from_ref(&point))).collect();
     let book = RulingBook::new(WIDTH, &[]).with(&all);
-    let occasion = Occasion { day: day.parse().expect("a day"), district, words, embedding: &point };
+    let occasion = Occasion { day: day.parse().expect("a day"), district: Place::named(district), words, embedding: &point };
     book.fitting(&occasion, 0.9).into_iter().map(|one| one.ruling.id.clone()).collect()
 }
 
@@ -240,7 +241,7 @@ fn a_second_ruling_that_says_otherwise_is_reported() {
     let first = RulingDraft { districts: vec!["东区".to_owned()], ..standing("r1", "路灯坏了", "城管") };
     let book = RulingBook::new(WIDTH, &[]).with(&[embedded(&first, std::slice::from_ref(&here))]);
     let against = |draft: &RulingDraft, point: &Vec<f32>| {
-        let found = book.contradictions(&embedded(draft, std::slice::from_ref(point)), 0.9);
+        let found = book.contradictions(&embedded(draft, std::slice::from_ref(point)), None, 0.9);
         found.into_iter().map(|one| (one.ruling.id.clone(), one.wins)).collect::<Vec<_>>()
     };
     let second = RulingDraft { decided_on: "2026-02-01".to_owned(), ..standing("r2", "路灯不亮", "住建") };

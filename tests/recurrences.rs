@@ -151,7 +151,7 @@ fn what_a_standing_ruling_in_force_covers_is_left_out() {
     let lamps = RulingDraft { required_words: vec!["路灯".to_owned()], ..standing("s1", "路灯坏了", "供电") };
     let covered = |book: &RulingBook, on: &str| {
         let all = disputes.iter().cloned().map(Arc::new).collect();
-        recurrences(all, |dispute| dispute.is_covered(book, &likeness, day(on)), 0.7)
+        recurrences(all, |dispute| dispute.is_covered(book, &likeness, None, day(on)), 0.7)
     };
     let after = covered(&book(lamps.clone()), "2026-02-01");
     assert_eq!((after.covered, after.groups.len(), after.disputes), (3, 1, 6));

@@ -6,10 +6,11 @@ mod support;
 
 use std::sync::Arc;
 
-use paidan::catalog::{DepartmentCatalog, file};
+use paidan::catalog::{DepartmentCatalog, Place, file};
+use paidan::disputes::{Obstacle, near_rulings};
 use paidan::model::{Calibration, Likeness, StandingBound};
 use paidan::routing::{Decision, Ground, Objection, ReturnReason, Router};
-use paidan::rulings::{EmbeddedRuling, Known, Ruling, RulingDraft};
+use paidan::rulings::{Dispute, EmbeddedRuling, Known, Occasion, Ruling, RulingDraft};
 use paidan::text::{Appeal, AppealFields};
 use rulings::standing;
 use support::{APPEALS, DEPARTMENTS, tiny_model};
@@ -140,4 +141,48 @@ fn where_everybody_the_model_knows_returned_the_order_a_ruling_goes_to_who_has_n
         let decision = ask(&router, "东区", &everybody);
         assert_eq!((lead(&decision), applies(&decision)), ("数据", true), "{ruled}: not to 供电, which returned it");
     }
+}
+
+/// A case file of an order from 旧东县, and a second ruling for 东区.
+#[test]
+fn whoever_asks_what_stands_in_a_rulings_way_knows_its_district_by_any_name_too() {
+    let (_folder, router) = router();
+    let catalog = router.catalog().expect("a catalogue");
+    let of = |id: &str, district: &str, lead: &str| {
+        let draft = RulingDraft { districts: vec![district.to_owned()], ..standing(id, APPEALS[0], lead) };
+        EmbeddedRuling {
+            ruling: Arc::new(draft.parse(None).expect("any name will do")),
+            embeddings: router.embed(&[APPEALS[0]]).expect("embedded"),
+        }
+    };
+    let old = of("R-1", "旧东县", "供电");
+    let embedding = old.embeddings[0].clone();
+    let book = router.empty_book().with(&[old]);
+    let obstacles = |district: &str, catalog: Option<&DepartmentCatalog>| {
+        let day = "2026-03-01".parse().expect("a day");
+        let occasion = Occasion { day, district: Place::of(catalog, district), words: "", embedding: &embedding };
+        near_rulings(&book, router.likeness(), &occasion, None, None).remove(0).obstacles
+    };
+    let elsewhere = [Obstacle::OtherDistrict { districts: vec!["旧东县".to_owned()] }];
+    assert_eq!(obstacles("东", Some(&catalog)), [Obstacle::Passed], "it is no other district");
+    assert_eq!(obstacles("西区", Some(&catalog)), elsewhere);
+    assert_eq!(obstacles("东", None), elsewhere, "nobody knows that it is the same");
+
+    let against = |district: &str| book.contradictions(&of("R-2", district, "城管"), Some(&catalog), 0.9).len();
+    assert_eq!([against("东区"), against("旧东县"), against("西区")], [1, 1, 0]);
+
+    let dispute = |district: &str| Dispute {
+        id: "Q".to_owned(),
+        order: "Q".to_owned(),
+        matter: Vec::new(),
+        texts: vec![APPEALS[0].to_owned()],
+        embedding: embedding.clone(),
+        lead: None,
+        contesting: Vec::new(),
+        district: district.to_owned(),
+        day: "2026-02-01".parse().expect("a day"),
+    };
+    let today = "2026-03-01".parse().expect("a day");
+    let covered = |district: &str| dispute(district).is_covered(&book, router.likeness(), Some(&catalog), today);
+    assert_eq!([covered("东区"), covered("旧东县"), covered("西区"), covered("")], [true, true, false, false]);
 }

@@ -36,7 +36,7 @@ pub use fault::{CatalogError, Fault};
 pub use holidays::Holidays;
 pub use matter::Matter;
 pub use successors::InForce;
-pub use unit::{District, Unit};
+pub use unit::{District, Place, Unit};
 pub use words::Words;
 
 /// A day of the calendar, as it is in the city.

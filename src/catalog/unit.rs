@@ -11,6 +11,36 @@ pub struct District {
     pub aliases: Vec<String>,
 }
 
+/// A district by all the names that it goes by: callers, and rulings that were recorded before there was this catalogue, use any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    name: &'a str,
+    aliases: &'a [String],
+}
+
+impl<'a> Place<'a> {
+    /// One that nobody knows another name of; the empty name is no place.
+    pub fn named(name: &'a str) -> Self {
+        Self { name, aliases: &[] }
+    }
+
+    /// What a catalogue knows of a name; where there is none, or it knows no such district, just that name.
+    pub fn of(catalog: Option<&'a DepartmentCatalog>, given: &'a str) -> Self {
+        let known = catalog.and_then(|catalog| catalog.district(given));
+        known.map_or(Self::named(given), |district| Self { name: &district.name, aliases: &district.aliases })
+    }
+
+    /// True if it is called so.
+    pub fn is(self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
+    /// True if it is one of these districts.
+    pub fn is_among(self, districts: &[String]) -> bool {
+        districts.iter().any(|one| self.is(one))
+    }
+}
+
 /// A concrete unit (承办单位) that takes orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {

@@ -10,7 +10,7 @@ use super::course::{CaseCause, Course, Settlement, case_id};
 use super::draft::drafted;
 use super::near::{NearRuling, near_rulings};
 use super::sides::{ContestingUnit, sides};
-use crate::catalog::{Day, DepartmentCatalog};
+use crate::catalog::{Day, DepartmentCatalog, Place};
 use crate::model::Likeness;
 use crate::routing::{Circumstances, Decision, Ground};
 use crate::rulings::{Occasion, Ruling, RulingBook, RulingDraft};
@@ -101,9 +101,8 @@ impl CaseFile {
         let Material { course, events, opinion, next, ruling, catalog, book, likeness, day } = material;
         let appeal = course.order.fields.clone();
         let circumstances = Circumstances::of(&appeal, day);
-        let district = catalog.and_then(|catalog| catalog.district(&appeal.district)).map(|district| district.name.clone());
-        let district = district.unwrap_or_else(|| appeal.district.clone());
-        let occasion = Occasion { day, district: &district, words: &circumstances.words, embedding: &opinion.embedding };
+        let district = Place::of(catalog, &appeal.district);
+        let occasion = Occasion { day, district, words: &circumstances.words, embedding: &opinion.embedding };
         let applied = next.basis.iter().find_map(|ground| match ground {
             Ground::StandingRuling { ruling, .. } => Some(ruling.id.as_str()),
             _ => None,

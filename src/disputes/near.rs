@@ -118,7 +118,7 @@ fn obstacles(ruling: &Ruling, occasion: &Occasion<'_>) -> Vec<Obstacle> {
         let days = format!("{}至{}", day(ruling.effective.from), day(ruling.effective.to));
         obstacles.push(Obstacle::NotInForce { days });
     }
-    if !ruling.districts.is_empty() && !ruling.districts.iter().any(|one| one == occasion.district) {
+    if !ruling.holds_in(occasion.district) {
         obstacles.push(Obstacle::OtherDistrict { districts: ruling.districts.clone() });
     }
     let missing = ruling.required_words.missing(occasion.words);

@@ -17,7 +17,7 @@ use super::reason;
 use super::returned::{Objection, ReturnReason};
 use super::ruled::Ruled;
 use super::{Decision, RankedDepartment};
-use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Unit};
+use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Place, Unit};
 use crate::model::Department;
 use crate::text::AppealFields;
 
@@ -50,6 +50,12 @@ impl Circumstances {
     /// The catalogue that the appeal is answered with; `None` without one.
     pub fn catalog(&self) -> Option<&Arc<DepartmentCatalog>> {
         self.active.as_ref().map(|active| &active.catalog)
+    }
+
+    /// The district with all its names: callers may use another than the catalogue's, and so may a ruling that was recorded before
+    /// there was this catalogue.
+    pub fn place(&self) -> Place<'_> {
+        Place::of(self.catalog().map(Arc::as_ref), &self.district)
     }
 }
 
@@ -237,11 +243,6 @@ impl<'a> Jurisdiction<'a> {
         let mut supporting = self.on_the_day(&matter.supporting);
         supporting.retain(|one| one.id != lead.id);
         supporting
-    }
-
-    /// A district by the catalogue's name; as it was given if the catalogue has no such.
-    pub(super) fn district<'b>(&'b self, given: &'b str) -> &'b str {
-        self.catalog.district(given).map_or(given, |known| &known.name)
     }
 
     /// Departments of the catalogue as they are on the day, each once.

@@ -93,11 +93,9 @@ impl Rulings<'_> {
     /// Of the standing rulings that fit, the first by precedence that is like enough. Without a lead if all of its leads returned the
     /// order: then no lower ruling applies in its place either, since it is this one that has to be settled.
     fn applying(&self, decision: &Decision, appeal: &Circumstances) -> Option<Applied> {
-        let Circumstances { day, district, words, .. } = appeal;
-        // Callers may use another name than the catalogue's, and so may a ruling that was recorded before there was this catalogue.
-        let district = self.called(district);
-        let occasion = Occasion { day: *day, district, words, embedding: &decision.embedding };
-        let fitting = self.book.fitting_where(&occasion, |name| self.called(name) == district, self.likeness.least()?);
+        let Circumstances { day, words, .. } = appeal;
+        let occasion = Occasion { day: *day, district: appeal.place(), words, embedding: &decision.embedding };
+        let fitting = self.book.fitting(&occasion, self.likeness.least()?);
         fitting.into_iter().find_map(|fitting| {
             let bound = self.likeness.bound(fitting.worded)?;
             let leads = self.on_the_day([&fitting.ruling.lead]);
@@ -118,11 +116,6 @@ impl Rulings<'_> {
             });
             Some(Applied { fitting, precision: bound.precision, leads, lead })
         })
-    }
-
-    /// A district as the catalogue calls it.
-    fn called<'b>(&'b self, name: &'b str) -> &'b str {
-        self.jurisdiction.map_or(name, |jurisdiction| jurisdiction.district(name))
     }
 
     /// Who returned the order, in the order in which they did.

@@ -8,6 +8,7 @@ use super::nearness::Codes;
 use super::signs::{Signs, furthest, signs};
 use super::standing::StandingRuling;
 use super::{Fitting, Occasion, Precedent, PrecedentIndex, Ruling, Scope, Status};
+use crate::catalog::DepartmentCatalog;
 
 /// A ruling with the embedding of each of its texts, in the order of [`Ruling::texts`].
 #[derive(Debug, Clone)]
@@ -152,15 +153,9 @@ impl RulingBook {
 
     /// The standing rulings that fit an appeal and are at least so like it, the one that wins first.
     pub fn fitting(&self, occasion: &Occasion<'_>, least: f32) -> Vec<Fitting> {
-        self.fitting_where(occasion, |name| name == occasion.district, least)
-    }
-
-    /// The same for somebody who knows districts by several names: `here` says whether one means that of the occasion. A ruling may
-    /// have been recorded when its district had another.
-    pub fn fitting_where(&self, occasion: &Occasion<'_>, here: impl Fn(&str) -> bool, least: f32) -> Vec<Fitting> {
         let near = self.standing_signs.near(occasion.embedding, least);
         let mut all: Vec<Fitting> =
-            near.into_iter().filter_map(|place| self.standing[place].fitting(occasion, &here, least)).collect();
+            near.into_iter().filter_map(|place| self.standing[place].fitting(occasion, least)).collect();
         all.sort_by(|a, b| b.ruling.precedence().cmp(&a.ruling.precedence()));
         all
     }
@@ -177,8 +172,9 @@ impl RulingBook {
     }
 
     /// The standing rulings in force that contradict a new one: they hold on a common day in a common place, are about the same
-    /// matter, by its name or by a likeness of at least `least`, and name another lead. The one that it supersedes is none.
-    pub fn contradictions(&self, new: &EmbeddedRuling, least: f32) -> Vec<Contradiction> {
+    /// matter, by its name or by a likeness of at least `least`, and name another lead. The one that it supersedes is none. The
+    /// catalogue knows which names mean one place.
+    pub fn contradictions(&self, new: &EmbeddedRuling, catalog: Option<&DepartmentCatalog>, least: f32) -> Vec<Contradiction> {
         if new.ruling.scope != Scope::Standing || new.ruling.status != Status::InForce {
             return Vec::new();
         }
@@ -187,7 +183,7 @@ impl RulingBook {
             there.id != new.ruling.id && new.ruling.supersedes.as_ref() != Some(&there.id) && there.lead != new.ruling.lead
         });
         let mut found: Vec<Contradiction> = Vec::new();
-        for there in others.filter(|there| there.meets(&new.ruling)) {
+        for there in others.filter(|there| there.meets(&new.ruling, catalog)) {
             let cosines = new.embeddings.iter().map(|embedding| there.embeddings.likest(embedding));
             let similarity = cosines.fold(-1.0, f32::max);
             if similarity >= least || there.ruling.matter == new.ruling.matter {

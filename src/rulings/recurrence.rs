@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::drafting::{Drafting, Vocabulary};
 use super::grouping::{dot, groups};
 use super::{EmbeddedRuling, Occasion, RulingBook, RulingDraft, Scope, Status};
-use crate::catalog::Day;
+use crate::catalog::{Day, DepartmentCatalog, Place};
 use crate::model::Likeness;
 
 /// Most disputes that are grouped at once; the latest are taken. So many real orders took half a minute on one core and 190 MB, the
@@ -74,10 +74,11 @@ impl Dispute {
 
     /// True if a standing ruling in force on a day would settle it, should it come up again: the router's rule, but for the
     /// probability of the lead, which takes the whole model and only keeps far-off rulings without words from applying.
-    pub fn is_covered(&self, book: &RulingBook, likeness: &Likeness, today: Day) -> bool {
+    pub fn is_covered(&self, book: &RulingBook, likeness: &Likeness, catalog: Option<&DepartmentCatalog>, today: Day) -> bool {
         let Some(least) = likeness.least() else { return false };
         let words = self.texts.iter().chain(&self.matter).map(String::as_str).collect::<Vec<_>>().join("\n");
-        let occasion = Occasion { day: today, district: &self.district, words: &words, embedding: &self.embedding };
+        let district = Place::of(catalog, &self.district);
+        let occasion = Occasion { day: today, district, words: &words, embedding: &self.embedding };
         let enough = |worded: bool, similarity: f32| likeness.bound(worded).is_some_and(|bound| similarity >= bound.similarity);
         book.fitting(&occasion, least).iter().any(|fitting| enough(fitting.worded, fitting.similarity))
     }

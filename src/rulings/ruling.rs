@@ -1,6 +1,6 @@
 //! The record of a ruling. One that exists is a good one: [`RulingDraft::parse`](super::RulingDraft::parse) made it.
 
-use crate::catalog::{Day, Level, Validity, Words};
+use crate::catalog::{Day, Level, Place, Validity, Words};
 
 /// Id of a ruling, as it is cited.
 pub type RulingId = String;
@@ -51,10 +51,14 @@ pub struct Ruling {
 }
 
 impl Ruling {
-    /// True for a standing ruling that counts for appeals received on a day in a district; `here` says whether a name means that
-    /// district. Where the district is not known, only what holds in the whole city does.
-    pub fn applies(&self, day: Day, here: impl Fn(&str) -> bool) -> bool {
-        let here = self.districts.is_empty() || self.districts.iter().any(|one| here(one));
+    /// True if it holds in the whole city or in this district. Where that is not known, only what holds in the whole city does.
+    pub fn holds_in(&self, district: Place<'_>) -> bool {
+        self.districts.is_empty() || district.is_among(&self.districts)
+    }
+
+    /// True for a standing ruling that counts for appeals received on a day in a district.
+    pub fn applies(&self, day: Day, district: Place<'_>) -> bool {
+        let here = self.holds_in(district);
         self.scope == Scope::Standing && self.status == Status::InForce && self.effective.contains(day) && here
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Ruling;
 use super::nearness::Codes;
-use crate::catalog::Day;
+use crate::catalog::{Day, DepartmentCatalog, Place};
 
 /// A standing ruling with its texts' embeddings.
 #[derive(Debug, Clone)]
@@ -28,8 +28,8 @@ pub(super) struct StandingRuling {
 pub struct Occasion<'a> {
     /// Day of receipt.
     pub day: Day,
-    /// District; empty if not known.
-    pub district: &'a str,
+    /// District; of no name if it is not known.
+    pub district: Place<'a>,
     /// Text and category, in which words are looked for.
     pub words: &'a str,
     /// The appeal's own, of length one.
@@ -50,8 +50,8 @@ pub struct Fitting {
 
 impl StandingRuling {
     /// `None` if it does not apply whatever the likeness, or is less like than `least`.
-    pub fn fitting(&self, occasion: &Occasion<'_>, here: impl Fn(&str) -> bool, least: f32) -> Option<Fitting> {
-        if !self.ruling.applies(occasion.day, here) {
+    pub fn fitting(&self, occasion: &Occasion<'_>, least: f32) -> Option<Fitting> {
+        if !self.ruling.applies(occasion.day, occasion.district) {
             return None;
         }
         let similarity = self.embeddings.likest(occasion.embedding);
@@ -61,11 +61,10 @@ impl StandingRuling {
         Some(Fitting { ruling: Arc::clone(&self.ruling), similarity, worded: !self.ruling.required_words.is_empty() })
     }
 
-    /// True if both could decide one appeal: they have a day and a place in common.
-    pub fn meets(&self, other: &Ruling) -> bool {
+    /// True if both could decide one appeal: they have a day and a place in common, by whatever name the catalogue knows it.
+    pub fn meets(&self, other: &Ruling, catalog: Option<&DepartmentCatalog>) -> bool {
         let (a, b) = (&self.ruling, other);
-        let places =
-            a.districts.is_empty() || b.districts.is_empty() || a.districts.iter().any(|one| b.districts.contains(one));
+        let places = a.districts.is_empty() || a.districts.iter().any(|one| b.holds_in(Place::of(catalog, one)));
         a.effective.overlaps(b.effective) && places
     }
 }

@@ -22,7 +22,7 @@ const MAX_OPEN: usize = 500;
 const PAGE_BYTES: usize = 2 << 20;
 
 /// What a grouping was made of.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Asked {
     /// Number of the last change.
     change: i64,
@@ -30,6 +30,8 @@ struct Asked {
     cases: (i64, i64),
     today: Day,
     least: f32,
+    /// Version of the catalogue, which knows the districts' names.
+    catalog: Option<String>,
 }
 
 /// The last grouping.
@@ -70,7 +72,9 @@ impl RulingDesk {
         self.catch_up().await?;
         let mut kept = Arc::clone(&self.recurring).lock_owned().await;
         let (change, cases) = (self.store.last_change().await?, self.store.case_counts().await?);
-        let asked = Asked { change, cases, today, least };
+        let catalog = self.router.catalog();
+        let version = catalog.as_ref().map(|catalog| catalog.version.clone());
+        let asked = Asked { change, cases, today, least, catalog: version };
         let pending = self.waiting().await;
         if let Some(Kept { asked: before, found, .. }) = &*kept
             && *before == asked
@@ -87,7 +91,8 @@ impl RulingDesk {
             let embeddings = embedded(&router, &open, known)?;
             let own = |course: &Course| course.dispute(embeddings.get(course.order_id())?.clone());
             disputes.extend(open.iter().filter_map(own).map(Arc::new));
-            let mut recurrences = recurrences(disputes, |dispute| dispute.is_covered(&book, likeness, today), least);
+            let covered = |dispute: &Dispute| dispute.is_covered(&book, likeness, catalog.as_deref(), today);
+            let mut recurrences = recurrences(disputes, covered, least);
             recurrences.left_out += left_out;
             let found = Arc::new(Found { recurrences, waiting });
             // The lock is held by the work itself: a caller who leaves does not let the next one start a second grouping beside it.

@@ -48,7 +48,8 @@ impl RulingDesk {
         let least = router.likeness().least().unwrap_or(2.0);
         let work = move || {
             let embeddings = router.embed(&ruling.texts())?;
-            let found = router.rulings().contradictions(&EmbeddedRuling { ruling, embeddings }, least);
+            let catalog = router.catalog();
+            let found = router.rulings().contradictions(&EmbeddedRuling { ruling, embeddings }, catalog.as_deref(), least);
             Ok::<_, crate::routing::RouteError>(found.iter().map(convert::contradiction).collect())
         };
         let found = tokio::task::spawn_blocking(work).await.map_err(|_| ServiceError::ModelFailed)?;

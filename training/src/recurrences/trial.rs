@@ -147,7 +147,7 @@ fn completed(router: &Router, number: usize, draft: &RulingDraft, day: Day, word
 /// The router's rule, so that one reading of the orders serves every set of rulings; [`same_as_served`] holds it to the router's.
 fn applying(router: &Router, book: &RulingBook, one: &Routed<'_>) -> Option<Fitting> {
     let circumstances = one.prepared.circumstances.as_ref()?;
-    let (district, words) = (circumstances.district.as_str(), circumstances.words.as_str());
+    let (district, words) = (circumstances.place(), circumstances.words.as_str());
     let occasion = Occasion { day: circumstances.day, district, words, embedding: &one.decision.embedding };
     book.fitting(&occasion, router.likeness().least()?).into_iter().find(|fitting| {
         let lead = one.decision.departments.iter().find(|known| known.department.id == fitting.ruling.lead);
