@@ -24,7 +24,7 @@ use crate::refit;
 pub struct Ingredient {
     /// Its configuration.
     pub configuration: TrainConfig,
-    /// The epoch that was kept, from 1.
+    /// The epoch that was kept, from 1; 0 for a finished model, whose folder does not tell.
     pub best_epoch: usize,
 }
 

@@ -4,6 +4,7 @@ use paidan::model::Manifest;
 
 use crate::average::Ingredient;
 use crate::checkpoint::Progress;
+use crate::config::TrainConfig;
 use crate::dataset::Labels;
 
 /// Renders `README.md` of the model folder from what was measured.
@@ -128,8 +129,9 @@ fn runs(progress: &Progress) -> String {
         }
         return format!("Seed {}, {} epochs (best: {best}). ", progress.config.seed, progress.history.len());
     }
-    let run = |run: &Ingredient| {
-        format!("seed {} (epoch {} of {})", run.configuration.seed, run.best_epoch, run.configuration.epochs)
+    let run = |Ingredient { configuration: TrainConfig { seed, epochs, .. }, best_epoch }: &Ingredient| match best_epoch {
+        0 => format!("seed {seed} (at most {epochs} epochs)"),
+        best => format!("seed {seed} (epoch {best} of {epochs})"),
     };
     let runs: Vec<String> = progress.average_of.iter().map(run).collect();
     format!("The mean of the weights of {} runs: {}. ", runs.len(), runs.join(", "))

@@ -131,6 +131,9 @@ fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
     }
     let card = std::fs::read_to_string(workshop.path("further/README.md")).expect("a card");
     assert!(card.contains("The mean of the weights of 3 runs: seed 12345 (epoch 1 of 1), seed 12345"), "{card}");
+    assert_success(&average_to("finished", &["--run", &second, "--model", &first]));
+    let card = std::fs::read_to_string(workshop.path("finished/README.md")).expect("a card");
+    assert!(card.contains("seed 9 (epoch 1 of 1), seed 12345 (at most 1 epochs)"), "its folder does not tell which: {card}");
 
     let refused = |parts: &[&str]| stderr(&average(parts));
     assert!(refused(&["--run", &first]).contains("at least two parts"));
