@@ -28,8 +28,8 @@ use crate::dataset::Labels;
 use crate::validate::Answers;
 
 /// What a standing ruling must reach on the months of the fit. More than is promised (0.97): a bound that was chosen on some months
-/// flatters itself on them. Half a point and no more: with the bundled model another point moves the bound of rulings with words from
-/// .86 to .89 and takes a fifth of what they apply to, and no override that is left out so said otherwise than the model.
+/// flatters itself on them. Half a point and no more: with a former bundled model another point moved the bound of rulings with words
+/// from .86 to .89 and took a fifth of what they applied to, and no override that was left out so said otherwise than the model.
 const PRECISION: f64 = 0.975;
 /// What the lead of a precedent that is shown must reach, over all orders: right more often than not. It moves no
 /// ranking: it is read beside the model's answer, and heard as one witness of a dispute.
