@@ -1,6 +1,6 @@
 //! Writes what the service answered, and that its catalogue was exchanged, into the audit trail, behind the answers: an answer never
-//! waits for the database. Entries that come faster than they are written wait in a bounded queue; if that is full, because the database is away, they are counted, and
-//! the trail says how many are missing and when, so that a gap is never silent.
+//! waits for the database. Entries that come faster than they are written wait in a bounded queue; if that is full, because the
+//! database is away, they are counted, and the trail says how many are missing and when, so that a gap is never silent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -35,7 +35,6 @@ pub(super) struct AuditTrail {
 }
 
 /// What waits to be written.
-#[derive(Debug)]
 enum Note {
     /// What was done, and the order if it was an answer about one that has a number.
     Entry(Box<(NewEntry, Option<OrderRecord>)>),
