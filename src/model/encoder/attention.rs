@@ -3,37 +3,60 @@
 
 use std::ops::Range;
 
-use super::rows::round;
-use crate::model::kernels::{Aligned, Element, Kernel, Panels, Strip, Tile, to_bf16};
-use crate::model::vector::{LANES, exp, vectorised};
+use crate::model::kernels::{Aligned, Element, Kernel, MAX_COLUMNS, Panels, Strip, Sums, Tile};
+use crate::model::vector::{LANES, exp, lanes, power_of_two, vectorised};
+
+/// Bytes of a cache line, and how many bf16 it holds.
+const LINE: usize = 64;
+const CHUNK: usize = LINE / 2;
 
 /// Memory of one head, used again for the next.
 pub(super) struct AttentionScratch {
     keys: Panels,
     values: Panels,
-    queries: Aligned,
     scores: Aligned,
     probabilities: Aligned,
-    words: Vec<u32>,
     sums: Vec<f32>,
-    scaled: Vec<f32>,
 }
 
-/// Queries, keys and values of all tokens: rows of `[q | k | v]`, each `width` long.
+/// Queries, keys and values of all tokens in the kernel's element: rows of `[q | k | v]`, each `width` long. Queries bring the
+/// softmax's factor with them: see [`query_factor`].
 #[derive(Clone, Copy)]
 pub(super) struct Qkv<'a> {
-    /// [tokens, 3 * width].
-    pub(super) rows: &'a [f32],
+    /// [tokens, 3 * width], as words; there may be more behind them.
+    pub(super) words: &'a [u32],
     pub(super) width: usize,
     /// Elements of a head.
     pub(super) size: usize,
+    pub(super) element: Element,
+}
+
+/// What queries are multiplied by beforehand. In bf16 the softmax takes powers of two.
+pub(super) fn query_factor(element: Element, size: usize) -> f32 {
+    let scale = 1.0 / (size as f32).sqrt();
+    match element {
+        Element::F32 => scale,
+        _ => scale * std::f32::consts::LOG2_E,
+    }
 }
 
 impl<'a> Qkv<'a> {
-    /// The part of row `token` that is head `head` of query (0), key (1) or value (2).
+    /// Words of so many elements.
     #[inline(always)]
-    fn part(self, token: usize, which: usize, head: usize) -> &'a [f32] {
-        &self.rows[(token * 3 + which) * self.width + head * self.size..][..self.size]
+    fn words_of(self, elements: usize) -> usize {
+        elements * self.element.size() / 4
+    }
+
+    /// From the part of row `token` that is head `head` of query (0), key (1) or value (2) on.
+    #[inline(always)]
+    fn from(self, token: usize, which: usize, head: usize) -> &'a [u32] {
+        &self.words[self.words_of((token * 3 + which) * self.width + head * self.size)..]
+    }
+
+    /// That part.
+    #[inline(always)]
+    fn part(self, token: usize, which: usize, head: usize) -> &'a [u32] {
+        &self.from(token, which, head)[..self.words_of(self.size)]
     }
 }
 
@@ -42,12 +65,9 @@ impl AttentionScratch {
         Self {
             keys: Panels::empty(kernel),
             values: Panels::empty(kernel),
-            queries: Aligned::default(),
             scores: Aligned::default(),
             probabilities: Aligned::default(),
-            words: Vec::new(),
             sums: vec![0.0; kernel.rows()],
-            scaled: Vec::new(),
         }
     }
 
@@ -56,26 +76,26 @@ impl AttentionScratch {
         let (kernel, count) = (self.keys.kernel(), tokens.len());
         self.pack_keys(qkv, head, tokens.clone());
         self.pack_values(qkv, head, tokens.clone());
-        self.prepare_queries(qkv, head, tokens);
-        let (columns, query_stride) = (kernel.columns(), kernel.depth_bytes(qkv.size));
-        let padded = count.next_multiple_of(columns);
-        let stride = kernel.depth_bytes(count);
+        let columns = kernel.columns();
+        // Score rows are whole panels, probability rows whole cache lines: no loop over them ends within a vector.
+        let padded = count.next_multiple_of(columns.max(CHUNK));
+        let stride = (count * kernel.element().size()).next_multiple_of(LINE);
         let mut tile = Tile::default();
+        self.scores.resize(kernel.rows() * padded * 4);
+        self.probabilities.resize(kernel.rows() * stride);
         for start in (0..count).step_by(kernel.rows()) {
             let rows = kernel.rows().min(count - start);
-            let queries = Strip { bytes: &self.queries.bytes()[start * query_stride..], stride: query_stride, rows };
-            let scores = self.scores.resize_words(rows * padded);
+            let bytes = bytemuck::cast_slice(qkv.from(tokens.start + start, 0, head));
+            let queries = Strip { bytes, stride: qkv.words_of(3 * qkv.width) * 4, rows };
             for panel in 0..self.keys.count() {
-                self.keys.multiply(queries, panel, &mut tile);
-                for (row, sums) in tile.floats().chunks_exact(columns).enumerate().take(rows) {
-                    scores[row * padded + panel * columns..][..columns].copy_from_slice(sums);
-                }
+                let words = &mut self.scores.words_mut()[panel * columns..];
+                self.keys.multiply_into(queries, panel, Sums { words, stride: padded });
             }
-            self.probabilities.resize(rows * stride);
             let sizes = Sizes { rows, count, padded, stride };
+            let (scores, probabilities) = (self.scores.floats_mut(), &mut self.probabilities);
             match kernel.element() {
-                Element::F32 => softmax(sizes, scores, self.probabilities.floats_mut(), &mut self.sums),
-                _ => softmax_bf16(sizes, scores, bytemuck::cast_slice_mut(self.probabilities.bytes_mut()), &mut self.sums),
+                Element::F32 => softmax(sizes, scores, probabilities.floats_mut(), &mut self.sums),
+                _ => softmax_bf16(sizes, scores, bytemuck::cast_slice_mut(probabilities.bytes_mut()), &mut self.sums),
             }
             let probabilities = Strip { bytes: self.probabilities.bytes(), stride, rows };
             for panel in 0..self.values.count() {
@@ -87,28 +107,24 @@ impl AttentionScratch {
         }
     }
 
+    /// Keys as the right side of a product: the words of each lie across the panel's lines.
     fn pack_keys(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>) {
         let kernel = self.keys.kernel();
         let (columns, panels) = (kernel.columns(), self.keys.reshape(tokens.len(), qkv.size));
-        let used = (qkv.size * kernel.element().size()).div_ceil(4);
         let words = kernel.depth_bytes(qkv.size) / 4;
-        if words != used {
+        if words != qkv.words_of(qkv.size) {
+            // Behind the keys: what the queries have there must meet zeros.
             panels.fill(0);
         }
-        self.words.resize(used, 0);
         for (at, token) in tokens.enumerate() {
-            let key = qkv.part(token, 1, head);
-            match kernel.element() {
-                Element::F32 => self.words.copy_from_slice(bytemuck::cast_slice(key)),
-                _ => round(key, bytemuck::cast_slice_mut(&mut self.words)),
-            }
             let panel = &mut panels[(at / columns) * words * columns + at % columns..];
-            for (target, word) in panel.iter_mut().step_by(columns).zip(&self.words) {
+            for (target, word) in panel.iter_mut().step_by(columns).zip(qkv.part(token, 1, head)) {
                 *target = *word;
             }
         }
     }
 
+    /// Values as the right side of a product: the depth is the tokens, and in bf16 two of them share a word.
     fn pack_values(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>) {
         let kernel = self.values.kernel();
         let (columns, count) = (kernel.columns(), tokens.len());
@@ -116,43 +132,33 @@ impl AttentionScratch {
         let words = kernel.depth_bytes(count) / 4;
         for (panel, data) in panels.chunks_exact_mut(words * columns).enumerate() {
             let span = panel * columns..((panel + 1) * columns).min(qkv.size);
-            let value = |at: usize| &qkv.part(tokens.start + at, 2, head)[span.clone()];
-            for (word, target) in data.chunks_exact_mut(columns).enumerate() {
-                let target = &mut target[..span.len()];
-                match kernel.element() {
-                    Element::F32 => target.copy_from_slice(bytemuck::cast_slice(value(word))),
-                    _ if word * 2 + 1 < count => pair(value(word * 2), value(word * 2 + 1), target),
-                    _ if word * 2 < count => pair(value(word * 2), &[0.0; 64][..span.len()], target),
-                    _ => target.fill(0),
-                }
-            }
-        }
-    }
-
-    fn prepare_queries(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>) {
-        let kernel = self.keys.kernel();
-        let (stride, used) = (kernel.depth_bytes(qkv.size), qkv.size * kernel.element().size());
-        self.queries.resize(tokens.len() * stride);
-        self.scaled.resize(qkv.size, 0.0);
-        let scale = 1.0 / (qkv.size as f32).sqrt();
-        for (target, token) in self.queries.bytes_mut().chunks_exact_mut(stride).zip(tokens) {
-            for (scaled, x) in self.scaled.iter_mut().zip(qkv.part(token, 0, head)) {
-                *scaled = x * scale;
-            }
             match kernel.element() {
-                Element::F32 => target[..used].copy_from_slice(bytemuck::cast_slice(&self.scaled)),
-                _ => round(&self.scaled, bytemuck::cast_slice_mut(&mut target[..used])),
+                Element::F32 => {
+                    for (target, token) in data.chunks_exact_mut(columns).zip(tokens.clone()) {
+                        target[..span.len()].copy_from_slice(&qkv.part(token, 2, head)[span.clone()]);
+                    }
+                }
+                _ => pairs(qkv, head, tokens.clone(), span, columns, data),
             }
-            target[used..].fill(0);
         }
     }
 }
 
 vectorised! {
-    /// Two neighbours in depth, in one word each.
-    fn pair<'a>(first: &'a [f32], second: &'a [f32], words: &'a mut [u32]) {
-        for ((word, a), b) in words.iter_mut().zip(first).zip(second) {
-            *word = u32::from(to_bf16(*a)) | u32::from(to_bf16(*b)) << 16;
+    /// Two neighbours in depth in each word: elements `span` of the head's values.
+    fn pairs<'a>(qkv: Qkv<'a>, head: usize, tokens: Range<usize>, span: Range<usize>, columns: usize, data: &'a mut [u32]) {
+        let nothing = [0u16; MAX_COLUMNS];
+        for (line, at) in data.chunks_exact_mut(columns).zip((0..).step_by(2)) {
+            let line = &mut line[..span.len()];
+            let value = |at: usize| match tokens.start + at {
+                token if token < tokens.end => &bytemuck::cast_slice::<u32, u16>(qkv.part(token, 2, head))[span.clone()],
+                _ => &nothing[..span.len()],
+            };
+            let (first, second) = (value(at), value(at + 1));
+            let both = first.as_chunks::<LANES>().0.iter().zip(second.as_chunks::<LANES>().0);
+            for (words, (first, second)) in line.as_chunks_mut::<LANES>().0.iter_mut().zip(both) {
+                *words = lanes(|i| u32::from(first[i]) | u32::from(second[i]) << 16);
+            }
         }
     }
 }
@@ -168,47 +174,51 @@ struct Sizes {
     stride: usize,
 }
 
-/// e^(score - highest score) of each score in place, their sum returned.
+/// The highest of the first `count` scores. What lies behind them as far as the row goes becomes minus infinity: no weight.
 #[inline(always)]
-fn exponentials(scores: &mut [f32]) -> f32 {
+fn highest(scores: &mut [f32], count: usize) -> f32 {
+    scores[count..].fill(f32::NEG_INFINITY);
     let mut highest = [f32::NEG_INFINITY; LANES];
-    let mut chunks = scores.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (highest, &x) in highest.iter_mut().zip(chunk) {
-            *highest = if x > *highest { x } else { *highest };
-        }
+    for chunk in scores.as_chunks::<LANES>().0 {
+        highest = lanes(|i| if chunk[i] > highest[i] { chunk[i] } else { highest[i] });
     }
-    let rest = chunks.remainder().iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-    let highest = highest.into_iter().fold(rest, f32::max);
-    for score in scores.iter_mut() {
-        *score = exp(*score - highest);
-    }
-    crate::model::vector::sum(scores)
+    highest.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
 
 vectorised! {
     /// Probabilities but for the division by their sum, as f32.
     fn softmax<'a>(sizes: Sizes, scores: &'a mut [f32], out: &'a mut [f32], sums: &'a mut [f32]) {
+        let used = sizes.count.next_multiple_of(LANES);
         for row in 0..sizes.rows {
-            let scores = &mut scores[row * sizes.padded..][..sizes.count];
-            sums[row] = exponentials(scores);
-            out[row * sizes.stride / 4..][..sizes.count].copy_from_slice(scores);
+            let scores = &mut scores[row * sizes.padded..][..used];
+            let highest = highest(scores, sizes.count);
+            let out = &mut out[row * sizes.stride / 4..][..used];
+            let mut sum = [0f32; LANES];
+            for (out, scores) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(scores.as_chunks::<LANES>().0) {
+                *out = lanes(|i| exp(scores[i] - highest));
+                sum = lanes(|i| sum[i] + out[i]);
+            }
+            sums[row] = sum.iter().sum();
         }
     }
 }
 
 vectorised! {
-    /// Probabilities but for the division by their sum, as bf16.
+    /// Probabilities but for the division by their sum, as bf16, from scores in powers of two.
     fn softmax_bf16<'a>(sizes: Sizes, scores: &'a mut [f32], out: &'a mut [u16], sums: &'a mut [f32]) {
+        let used = sizes.count.next_multiple_of(CHUNK);
         for row in 0..sizes.rows {
-            let scores = &mut scores[row * sizes.padded..][..sizes.count];
-            sums[row] = exponentials(scores);
-            let out = &mut out[row * sizes.stride / 2..][..sizes.stride / 2];
-            let (out, rest) = out.split_at_mut(sizes.count);
-            for (half, x) in out.iter_mut().zip(scores.iter()) {
-                *half = to_bf16(*x);
+            let scores = &mut scores[row * sizes.padded..][..used];
+            let highest = highest(scores, sizes.count);
+            let out = &mut out[row * sizes.stride / 2..][..used];
+            let mut sum = [0f32; LANES];
+            for (out, scores) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(scores.as_chunks::<LANES>().0) {
+                let powers = lanes(|i| power_of_two(scores[i] - highest));
+                sum = lanes(|i| sum[i] + powers[i]);
+                // None is below zero, none is large: half up will do.
+                *out = lanes(|i| ((powers[i].to_bits() + 0x8000) >> 16) as u16);
             }
-            rest.fill(0);
+            sums[row] = sum.iter().sum();
         }
     }
 }

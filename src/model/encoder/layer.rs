@@ -3,7 +3,7 @@
 use super::linear::{PackedLinear, Then};
 use super::norm::{Norm, add_and_normalise};
 use super::rows::Rows;
-use crate::model::kernels::Aligned;
+use crate::model::kernels::{Aligned, Element};
 
 /// Memory of one block.
 #[derive(Default)]
@@ -31,10 +31,13 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// `x` [rows, hidden] to queries, keys and values [rows, 3 * hidden].
-    pub(super) fn project(&self, x: &[f32], qkv: &mut [f32], scratch: &mut BlockScratch) {
+    /// `x` [rows, hidden] to queries, keys and values [rows, 3 * hidden] as attention takes them.
+    pub(super) fn project(&self, x: &[f32], element: Element, qkv: &mut [u32], scratch: &mut BlockScratch) {
         self.qkv.prepare(&mut scratch.rows, x);
-        self.qkv.run(&scratch.rows, Then::Keep, qkv);
+        match element {
+            Element::F32 => self.qkv.run(&scratch.rows, Then::Keep, bytemuck::cast_slice_mut(qkv)),
+            _ => self.qkv.run_halves(&scratch.rows, bytemuck::cast_slice_mut(qkv)),
+        }
     }
 }
 

@@ -7,9 +7,11 @@
 //! int8: weights are quantised for each output channel, symmetrically, when the model is loaded; rows by [`Rows`]. With x = low +
 //! s·code and w = t·q, the sum over the depth of x·w is t·(s·Σ code·q + low·Σ q): the last sum is known beforehand.
 
-use super::rows::Rows;
-use crate::model::kernels::{Element, Kernel, Panels, Tile};
-use crate::model::vector::{erf, gelu_coarse, vectorised};
+use std::ops::Range;
+
+use super::rows::{RowScales, Rows};
+use crate::model::kernels::{Element, Kernel, Panels, Tile, to_bf16};
+use crate::model::vector::{LANES, erf, gelu_coarse, lanes, vectorised};
 
 /// What follows the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,12 +97,39 @@ impl PackedLinear {
 
     /// `out` [rows, outer].
     pub(super) fn run(&self, rows: &Rows, then: Then, out: &mut [f32]) {
-        let (kernel, stride) = (self.panels.kernel(), self.panels.outer());
+        self.each_tile(rows, then, |finish, span, first, tile| {
+            let out = &mut out[span.start * finish.stride + first..];
+            match self.panels.kernel().element() {
+                Element::Int8 => finish_int8(finish, rows.scales(span), self.columns(first), tile.integers(), out),
+                _ => finish_float(finish, span.len(), tile.floats(), out),
+            }
+        });
+    }
+
+    /// The same in bf16.
+    pub(super) fn run_halves(&self, rows: &Rows, out: &mut [u16]) {
+        self.each_tile(rows, Then::Keep, |finish, span, first, tile| {
+            let out = &mut out[span.start * finish.stride + first..];
+            match self.panels.kernel().element() {
+                Element::Int8 => halve_int8(finish, rows.scales(span), self.columns(first), tile.integers(), out),
+                _ => halve_float(finish, span.len(), tile.floats(), out),
+            }
+        });
+    }
+
+    fn columns(&self, first: usize) -> ColumnScales<'_> {
+        ColumnScales { steps: &self.scales[first..], sums: &self.sums[first..] }
+    }
+
+    /// Every strip times every panel: the sums of rows `span` and the columns from `first` on.
+    #[inline(always)]
+    fn each_tile(&self, rows: &Rows, then: Then, mut finish: impl FnMut(Finish<'_>, Range<usize>, usize, &Tile)) {
+        let kernel = self.panels.kernel();
         let mut tile = Tile::default();
         // Panel by panel: one is read by all strips while it is in cache.
         for panel in 0..self.panels.count() {
             let (first, columns) = self.panels.columns(panel);
-            let finish = Finish {
+            let how = Finish {
                 width: kernel.columns(),
                 columns,
                 bias: &self.bias[first..],
@@ -108,20 +137,12 @@ impl PackedLinear {
                     Then::Gelu if kernel.element() != Element::F32 => Then::CoarseGelu,
                     then => then,
                 },
-                stride,
+                stride: self.panels.outer(),
             };
             for start in (0..rows.count()).step_by(kernel.rows()) {
                 let strip = rows.strip(start, kernel.rows());
                 self.panels.multiply(strip, panel, &mut tile);
-                let out = &mut out[start * stride + first..];
-                match kernel.element() {
-                    Element::Int8 => {
-                        let span = start..start + strip.rows;
-                        let rows = RowScales { scales: &rows.scales[span.clone()], lows: &rows.lows[span] };
-                        finish_int8(finish, rows, &self.scales[first..], &self.sums[first..], tile.integers(), out);
-                    }
-                    _ => finish_float(finish, strip.rows, tile.floats(), out),
-                }
+                finish(how, start..start + strip.rows, first, &tile);
             }
         }
     }
@@ -140,22 +161,21 @@ struct Finish<'a> {
     stride: usize,
 }
 
+/// int8: what belongs to the columns of a tile.
 #[derive(Clone, Copy)]
-struct RowScales<'a> {
-    scales: &'a [f32],
-    lows: &'a [f32],
+struct ColumnScales<'a> {
+    steps: &'a [f32],
+    sums: &'a [f32],
 }
 
 vectorised! {
     fn finish_int8<'a>(
         finish: Finish<'a>,
         rows: RowScales<'a>,
-        scales: &'a [f32],
-        sums: &'a [f32],
+        columns: ColumnScales<'a>,
         tile: &'a [i32],
         out: &'a mut [f32],
     ) {
-        let columns = (&scales[..finish.columns], &sums[..finish.columns]);
         match finish.then {
             Then::Keep => int8_rows(finish, rows, columns, tile, out, |x| x),
             Then::Gelu => int8_rows(finish, rows, columns, tile, out, gelu),
@@ -164,21 +184,44 @@ vectorised! {
     }
 }
 
+vectorised! {
+    fn halve_int8<'a>(
+        finish: Finish<'a>,
+        rows: RowScales<'a>,
+        columns: ColumnScales<'a>,
+        tile: &'a [i32],
+        out: &'a mut [u16],
+    ) {
+        int8_rows(finish, rows, columns, tile, out, to_bf16);
+    }
+}
+
 #[inline(always)]
-fn int8_rows(
+fn int8_rows<T: Copy + Default>(
     finish: Finish<'_>,
     rows: RowScales<'_>,
-    (scales, sums): (&[f32], &[f32]),
+    columns: ColumnScales<'_>,
     tile: &[i32],
-    out: &mut [f32],
-    follow: impl Fn(f32) -> f32,
+    out: &mut [T],
+    follow: impl Fn(f32) -> T,
 ) {
-    let bias = &finish.bias[..finish.columns];
+    let value = |sum: i32, step: f32, scale: f32, weights: f32, low: f32, bias: f32| {
+        (sum as f32 * step).mul_add(scale, weights.mul_add(low, bias))
+    };
+    let steps = columns.steps[..finish.columns].as_chunks::<LANES>();
+    let sums = columns.sums[..finish.columns].as_chunks::<LANES>();
+    let bias = finish.bias[..finish.columns].as_chunks::<LANES>();
     for (row, (scale, low)) in rows.scales.iter().zip(rows.lows).enumerate() {
-        let tile = &tile[row * finish.width..][..finish.columns];
-        let out = &mut out[row * finish.stride..][..finish.columns];
-        for ((((y, sum), step), weights), bias) in out.iter_mut().zip(tile).zip(scales).zip(sums).zip(bias) {
-            *y = follow((*sum as f32 * step).mul_add(*scale, weights.mul_add(*low, *bias)));
+        let tile = tile[row * finish.width..][..finish.columns].as_chunks::<LANES>();
+        let out = out[row * finish.stride..][..finish.columns].as_chunks_mut::<LANES>();
+        let columns = steps.0.iter().zip(sums.0).zip(bias.0);
+        for ((out, tile), ((steps, sums), bias)) in out.0.iter_mut().zip(tile.0).zip(columns) {
+            let values = lanes(|i| value(tile[i], steps[i], *scale, sums[i], *low, bias[i]));
+            *out = lanes(|i| follow(values[i]));
+        }
+        let columns = steps.1.iter().zip(sums.1).zip(bias.1);
+        for ((out, tile), ((step, sum), bias)) in out.1.iter_mut().zip(tile.1).zip(columns) {
+            *out = follow(value(*tile, *step, *scale, *sum, *low, *bias));
         }
     }
 }
@@ -193,13 +236,23 @@ vectorised! {
     }
 }
 
+vectorised! {
+    fn halve_float<'a>(finish: Finish<'a>, rows: usize, tile: &'a [f32], out: &'a mut [u16]) {
+        float_rows(finish, rows, tile, out, to_bf16);
+    }
+}
+
 #[inline(always)]
-fn float_rows(finish: Finish<'_>, rows: usize, tile: &[f32], out: &mut [f32], follow: impl Fn(f32) -> f32) {
-    let bias = &finish.bias[..finish.columns];
+fn float_rows<T: Copy + Default>(finish: Finish<'_>, rows: usize, tile: &[f32], out: &mut [T], follow: impl Fn(f32) -> T) {
+    let bias = finish.bias[..finish.columns].as_chunks::<LANES>();
     for row in 0..rows {
-        let tile = &tile[row * finish.width..][..finish.columns];
-        for ((y, sum), bias) in out[row * finish.stride..][..finish.columns].iter_mut().zip(tile).zip(bias) {
-            *y = follow(sum + bias);
+        let tile = tile[row * finish.width..][..finish.columns].as_chunks::<LANES>();
+        let out = out[row * finish.stride..][..finish.columns].as_chunks_mut::<LANES>();
+        for ((out, tile), bias) in out.0.iter_mut().zip(tile.0).zip(bias.0) {
+            *out = lanes(|i| follow(tile[i] + bias[i]));
+        }
+        for ((out, tile), bias) in out.1.iter_mut().zip(tile.1).zip(bias.1) {
+            *out = follow(tile + bias);
         }
     }
 }

@@ -38,7 +38,7 @@ use self::workspace::Workspace;
 use super::artifacts::Artifacts;
 use super::bert::Look;
 use super::config::BertConfig;
-use super::kernels::Isa;
+use super::kernels::{Element, Isa};
 
 /// Rows that go through a layer together: their widest states stay in the second-level cache, and the layer's weights are read
 /// once for all of them.
@@ -253,20 +253,27 @@ impl Encoder {
         tokens.div_ceil(blocks).next_multiple_of(strip)
     }
 
+    /// What queries, keys and values are in, and the words of so many rows of them.
+    fn qkv_words(&self, rows: usize) -> (Element, usize) {
+        let element = self.kernels.attention().element();
+        (element, rows * 3 * self.hidden * element.size() / 4)
+    }
+
     fn embed(&self, workspace: &mut Workspace, rows: usize, parallel: bool) {
         let hidden = self.hidden;
         let next = self.layers.first();
+        let (element, words) = self.qkv_words(rows);
         let Workspace { x, qkv, ids, block, .. } = workspace;
         let tasks = x
             .floats_mut()
             .chunks_mut(rows * hidden)
-            .zip(qkv.floats_mut().chunks_mut(rows * 3 * hidden))
+            .zip(qkv.words_mut().chunks_mut(words))
             .zip(ids.chunks(rows))
             .zip(block.iter_mut());
         each(parallel, tasks, |(((x, qkv), ids), block)| {
             embed(&self.embeddings, ids, x);
             if let Some(layer) = next {
-                layer.project(x, qkv, block);
+                layer.project(x, element, qkv, block);
             }
         });
     }
@@ -275,7 +282,7 @@ impl Encoder {
         let (hidden, heads) = (self.hidden, self.attention_heads);
         let size = hidden / heads;
         let Workspace { qkv, context, offsets, attention, ids, .. } = workspace;
-        let qkv = Qkv { rows: qkv.floats(), width: hidden, size };
+        let qkv = Qkv { words: qkv.words(), width: hidden, size, element: self.kernels.attention().element() };
         let context = context.floats_mut()[..ids.len() * hidden].chunks_mut(ids.len() * size).enumerate();
         let head_of = |head: usize, out: &mut [f32], scratch: &mut attention::AttentionScratch| {
             for ends in offsets.windows(2) {
@@ -295,17 +302,14 @@ impl Encoder {
         let Workspace { x, qkv, context, ids, block, .. } = workspace;
         let (context, tokens, size) = (context.floats(), ids.len(), hidden / self.attention_heads);
         let next = self.layers.get(index + 1);
-        let tasks = x
-            .floats_mut()
-            .chunks_mut(rows * hidden)
-            .zip(qkv.floats_mut().chunks_mut(rows * 3 * hidden))
-            .zip(block.iter_mut())
-            .enumerate();
+        let (element, words) = self.qkv_words(rows);
+        let tasks =
+            x.floats_mut().chunks_mut(rows * hidden).zip(qkv.words_mut().chunks_mut(words)).zip(block.iter_mut()).enumerate();
         each(parallel, tasks, |(at, ((x, qkv), block))| {
             let source = Source::Heads { context, tokens, size, first: at * rows };
             self.layers[index].forward.run(source, x, block);
             if let Some(layer) = next {
-                layer.project(x, qkv, block);
+                layer.project(x, element, qkv, block);
             }
         });
     }

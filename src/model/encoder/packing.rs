@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use candle_core::Tensor;
 
 use super::Encoder;
+use super::attention::query_factor;
 use super::heads::Heads;
 use super::last::{LastAttention, Weights};
 use super::layer::{FeedForward, Layer};
@@ -60,11 +61,12 @@ impl Reader<'_> {
         })
     }
 
-    fn layer(&self, kernel: Kernel, layer: usize) -> Result<Layer, PrecisionError> {
+    /// `factor` is what attention wants its queries multiplied by.
+    fn layer(&self, kernel: Kernel, layer: usize, factor: f32) -> Result<Layer, PrecisionError> {
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for part in self.projections(layer)? {
-            weight.extend(part.weight);
-            bias.extend(part.bias);
+        for (part, factor) in self.projections(layer)?.into_iter().zip([factor, 1.0, 1.0]) {
+            weight.extend(part.weight.iter().map(|x| x * factor));
+            bias.extend(part.bias.iter().map(|x| x * factor));
         }
         let before = match layer.checked_sub(1) {
             Some(before) => self.norm(&format!("bert.encoder.layer.{before}.output.LayerNorm"))?,
@@ -88,6 +90,8 @@ impl Encoder {
         let Some(last) = config.num_hidden_layers.checked_sub(1) else {
             return Err(PrecisionError::Weights("an encoder without layers".to_owned()));
         };
+        let size = config.hidden_size / config.num_attention_heads;
+        let factor = query_factor(kernels.attention().element(), size);
         let embedding = |name: &str| reader.values(&format!("bert.embeddings.{name}.weight"));
         let [query, key, value] = reader.projections(last)?;
         let dispute = match tensors.contains_key("dispute_head.weight") {
@@ -101,7 +105,7 @@ impl Encoder {
                 types: embedding("token_type_embeddings")?,
                 norm: reader.norm("bert.embeddings.LayerNorm")?,
             },
-            layers: (0..last).map(|layer| reader.layer(kernels.linear(), layer)).collect::<Result<_, _>>()?,
+            layers: (0..last).map(|layer| reader.layer(kernels.linear(), layer, factor)).collect::<Result<_, _>>()?,
             last: LastAttention::new(kernels.exact(), config.num_attention_heads, [&query, &key, &value]),
             last_forward: reader.forward(kernels.linear(), last)?,
             heads: Heads {

@@ -1,8 +1,13 @@
 //! The left side of a product: rows as the kernel reads them. For int8 each row gets its own scale and offset, so that one loud
 //! token does not coarsen its neighbours.
 
+use std::ops::Range;
+
 use crate::model::kernels::{Aligned, Element, Kernel, Strip, to_bf16};
 use crate::model::vector::{extremes, vectorised};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Rows of one depth, as f32, bf16 or u8 codes. An int8 row stands for `low + scale * code`.
 #[derive(Default)]
@@ -11,11 +16,18 @@ pub(super) struct Rows {
     stride: usize,
     count: usize,
     /// One for each row; int8 only.
-    pub(super) scales: Vec<f32>,
+    scales: Vec<f32>,
     /// One for each row; int8 only.
-    pub(super) lows: Vec<f32>,
+    lows: Vec<f32>,
     /// One row on its way to codes.
     smooth: Vec<f32>,
+}
+
+/// int8: what belongs to some rows.
+#[derive(Clone, Copy)]
+pub(super) struct RowScales<'a> {
+    pub(super) scales: &'a [f32],
+    pub(super) lows: &'a [f32],
 }
 
 struct Scales<'a> {
@@ -28,13 +40,15 @@ impl Rows {
     /// there are `factors`: see [`PackedLinear`](super::linear::PackedLinear).
     pub(super) fn prepare(&mut self, kernel: Kernel, values: &[f32], inner: usize, factors: &[f32]) {
         self.count = values.len() / inner;
-        self.stride = kernel.depth_bytes(inner);
-        self.bytes.resize(self.count * self.stride);
-        let (rows, used) = (self.bytes.bytes_mut(), inner * kernel.element().size());
+        // A cache line more than a row: rows of 2 KiB would all fall into the same two sets of the first-level cache.
+        self.stride = kernel.depth_bytes(inner) + LINE;
+        // Whole strips: a kernel of tiles reads the last one where it lies, whatever is behind the rows.
+        self.bytes.resize(self.count.next_multiple_of(kernel.rows()) * self.stride);
+        let (rows, used) = (&mut self.bytes.bytes_mut()[..self.count * self.stride], inner * kernel.element().size());
         match kernel.element() {
             Element::F32 => {
                 for (target, source) in rows.chunks_exact_mut(self.stride).zip(values.chunks_exact(inner)) {
-                    target.copy_from_slice(bytemuck::cast_slice(source));
+                    target[..used].copy_from_slice(bytemuck::cast_slice(source));
                 }
             }
             Element::Bf16 => {
@@ -63,6 +77,11 @@ impl Rows {
         self.count
     }
 
+    /// int8: what belongs to rows `span`.
+    pub(super) fn scales(&self, span: Range<usize>) -> RowScales<'_> {
+        RowScales { scales: &self.scales[span.clone()], lows: &self.lows[span] }
+    }
+
     /// Up to `rows` rows from row `first` on.
     pub(super) fn strip(&self, first: usize, rows: usize) -> Strip<'_> {
         Strip { bytes: &self.bytes.bytes()[first * self.stride..], stride: self.stride, rows: rows.min(self.count - first) }
@@ -71,7 +90,7 @@ impl Rows {
 
 vectorised! {
     /// To bf16.
-    pub(super) fn round<'a>(values: &'a [f32], halves: &'a mut [u16]) {
+    fn round<'a>(values: &'a [f32], halves: &'a mut [u16]) {
         for (half, x) in halves.iter_mut().zip(values) {
             *half = to_bf16(*x);
         }

@@ -7,7 +7,7 @@ use super::last::LastScratch;
 use super::layer::BlockScratch;
 use super::precision::Kernels;
 use super::{Look, Sequence, looks_of};
-use crate::model::kernels::Aligned;
+use crate::model::kernels::{Aligned, MAX_ROWS};
 
 /// One batch's memory.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(super) struct Workspace {
     pub(super) first_look: Vec<usize>,
     /// Hidden states [tokens, hidden].
     pub(super) x: Aligned,
-    /// [tokens, 3 * hidden].
+    /// [tokens, 3 * hidden] in attention's element.
     pub(super) qkv: Aligned,
     /// [heads, tokens, size]; the last layer's: [looks, hidden].
     pub(super) context: Aligned,
@@ -48,7 +48,8 @@ impl Workspace {
     /// Makes room for `tokens` tokens in `blocks` blocks.
     pub(super) fn fit(&mut self, tokens: usize, hidden: usize, blocks: usize, heads: usize, kernels: &Kernels) {
         self.x.resize_words(tokens * hidden);
-        self.qkv.resize_words(tokens * 3 * hidden);
+        // A kernel of tiles reads the last queries' tile to its end.
+        self.qkv.resize((tokens + MAX_ROWS) * 3 * hidden * kernels.attention().element().size());
         self.context.resize_words(tokens * hidden);
         if self.block.len() < blocks {
             self.block.resize_with(blocks, BlockScratch::default);

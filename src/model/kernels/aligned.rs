@@ -60,6 +60,11 @@ impl Aligned {
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes / 4]
     }
 
+    /// As u32; bytes beyond the last whole one are left out.
+    pub fn words(&self) -> &[u32] {
+        &bytemuck::cast_slice(&self.lines)[..self.bytes / 4]
+    }
+
     /// As u32, to be written.
     pub fn words_mut(&mut self) -> &mut [u32] {
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes / 4]

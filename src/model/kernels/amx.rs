@@ -1,18 +1,21 @@
 //! AMX: products of tiles of 16 rows by 64 bytes. Stable Rust has no intrinsics for it, so the instructions are written out.
 //!
-//! A strip of 32 rows meets half a panel (32 columns) in four tiles of sums, two of rows and two of columns: every tile that is
-//! loaded is used twice.
+//! A strip of 32 rows meets a panel of 32 columns in four tiles of sums, two of rows and two of columns: every tile that is loaded
+//! is used twice. At a depth of 512 bytes the panel is 16 KiB, which stays in the first-level cache while the strips pass by.
 
 use std::arch::asm;
 use std::cell::Cell;
 
-use super::{Aligned, Element, Strip, Tile};
+use super::{Aligned, Element, Strip, Sums};
+
+/// Rows of a tile.
+pub(super) const ROWS_OF_TILE: usize = 16;
 
 /// Rows of a strip: two tiles.
-pub(super) const ROWS: usize = 32;
+pub(super) const ROWS: usize = 2 * ROWS_OF_TILE;
 
-/// Columns of a panel: four tiles, the same panels as AVX-512 reads.
-pub(super) const COLUMNS: usize = 64;
+/// Columns of a panel: two tiles.
+pub(super) const COLUMNS: usize = 32;
 
 /// Bytes of depth in a tile; the depth of strips and panels is a multiple of it.
 pub(super) const DEPTH: usize = 64;
@@ -73,75 +76,116 @@ fn configure() {
 }
 
 /// `strip` times `panel`, which has `depth` bytes of each column. Lengths were checked by the caller.
-pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: usize, tile: &mut Tile) {
+#[inline(always)]
+pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: usize, out: Sums<'_>) {
     configure();
-    if strip.rows == ROWS {
-        whole(element, strip.bytes.as_ptr(), strip.stride, panel, depth, tile);
-        return;
-    }
+    // Tiles are read whole. What lies behind the last row is read with it, and its sums are nobody's.
+    let tiles = strip.rows.div_ceil(ROWS_OF_TILE);
+    let (a, stride) = match strip.bytes.len() >= (tiles * ROWS_OF_TILE - 1) * strip.stride + depth {
+        true => (strip.bytes.as_ptr(), strip.stride),
+        false => (fill_up(strip.bytes, strip.stride, strip.rows, depth), depth),
+    };
+    whole(element, tiles, a, stride, panel, depth, out);
+}
+
+/// Copies `rows` rows, whose memory ends before their last tile does, and puts zeros behind them: rows of `depth` bytes, two tiles
+/// of them. They stay until the next call on this thread.
+#[cold]
+#[inline(never)]
+fn fill_up(bytes: &[u8], stride: usize, rows: usize, depth: usize) -> *const u8 {
     FILLED.with_borrow_mut(|filled| {
         filled.resize(ROWS * depth);
         for (row, target) in filled.bytes_mut().chunks_exact_mut(depth).enumerate() {
-            match row < strip.rows {
-                true => target.copy_from_slice(&strip.bytes[row * strip.stride..][..depth]),
+            match row < rows {
+                true => target.copy_from_slice(&bytes[row * stride..][..depth]),
                 false => target.fill(0),
             }
         }
-        whole(element, filled.bytes().as_ptr(), depth, panel, depth, tile);
-    });
+        filled.bytes().as_ptr()
+    })
 }
 
-/// A strip of 32 rows.
-fn whole(element: Element, a: *const u8, stride: usize, panel: &[u8], depth: usize, tile: &mut Tile) {
-    for half in 0..2 {
-        let (panel, out) = (panel[half * 128..].as_ptr(), tile.0[half * 32..].as_mut_ptr());
-        macro_rules! half_panel {
-            ($multiply:literal) => {
-                asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "tilezero tmm2",
-                    "tilezero tmm3",
-                    "2:",
-                    "tileloadd tmm4, [{a0} + {stride}*1]",
-                    "tileloadd tmm6, [{b} + {line}*1]",
-                    "tileloadd tmm7, [{b} + {line}*1 + 64]",
-                    "tileloadd tmm5, [{a1} + {stride}*1]",
-                    concat!($multiply, " tmm0, tmm4, tmm6"),
-                    concat!($multiply, " tmm1, tmm4, tmm7"),
-                    concat!($multiply, " tmm2, tmm5, tmm6"),
-                    concat!($multiply, " tmm3, tmm5, tmm7"),
-                    "add {a0}, 64",
-                    "add {a1}, 64",
-                    "add {b}, 4096",
-                    "dec {steps}",
-                    "jnz 2b",
-                    "tilestored [{o0} + {line}*1], tmm0",
-                    "tilestored [{o0} + {line}*1 + 64], tmm1",
-                    "tilestored [{o1} + {line}*1], tmm2",
-                    "tilestored [{o1} + {line}*1 + 64], tmm3",
-                    a0 = inout(reg) a => _,
-                    a1 = inout(reg) a.add(16 * stride) => _,
-                    b = inout(reg) panel => _,
-                    steps = inout(reg) depth / DEPTH => _,
-                    o0 = in(reg) out,
-                    o1 = in(reg) out.add(16 * COLUMNS),
-                    stride = in(reg) stride,
-                    line = in(reg) COLUMNS * 4,
-                    options(nostack),
-                )
-            };
-        }
-        // SAFETY: `a` has 32 rows of `depth` bytes, `stride` apart, and `depth` is a positive multiple of 64, so each of the
-        // depth / 64 steps reads 64 bytes of 32 rows; a step of the panel is 16 lines of 256 bytes, of which the tiles at 0 and
-        // 64 read 128, the other half panel the rest. `out` has 32 lines of 256 bytes. Tiles were configured on this thread, and
-        // no other code of this process uses them.
-        #[allow(unsafe_code)]
-        unsafe {
-            match element {
-                Element::Int8 => half_panel!("tdpbusd"),
-                _ => half_panel!("tdpbf16ps"),
-            }
+/// One or two tiles of rows, from `a` on. `tiles` times 16 rows of `depth` bytes can be read there, `stride` bytes apart.
+#[inline(always)]
+fn whole(element: Element, tiles: usize, a: *const u8, stride: usize, panel: &[u8], depth: usize, out: Sums<'_>) {
+    let (pitch, out) = (out.stride, out.words.as_mut_ptr());
+    macro_rules! two {
+        ($multiply:literal) => {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "2:",
+                "tileloadd tmm4, [{a0} + {stride}*1]",
+                "tileloadd tmm6, [{b} + {line}*1]",
+                "tileloadd tmm7, [{b} + {line}*1 + 64]",
+                concat!($multiply, " tmm0, tmm4, tmm6"),
+                "tileloadd tmm5, [{a1} + {stride}*1]",
+                concat!($multiply, " tmm1, tmm4, tmm7"),
+                concat!($multiply, " tmm2, tmm5, tmm6"),
+                concat!($multiply, " tmm3, tmm5, tmm7"),
+                "add {a0}, 64",
+                "add {a1}, 64",
+                "add {b}, 2048",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{o0} + {pitch}*1], tmm0",
+                "tilestored [{o0} + {pitch}*1 + 64], tmm1",
+                "tilestored [{o1} + {pitch}*1], tmm2",
+                "tilestored [{o1} + {pitch}*1 + 64], tmm3",
+                a0 = inout(reg) a => _,
+                a1 = inout(reg) a.add(ROWS_OF_TILE * stride) => _,
+                b = inout(reg) panel.as_ptr() => _,
+                steps = inout(reg) depth / DEPTH => _,
+                o0 = in(reg) out,
+                o1 = in(reg) out.add(ROWS_OF_TILE * pitch),
+                stride = in(reg) stride,
+                line = in(reg) COLUMNS * 4,
+                pitch = in(reg) pitch * 4,
+                options(nostack),
+            )
+        };
+    }
+    macro_rules! one {
+        ($multiply:literal) => {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "2:",
+                "tileloadd tmm4, [{a} + {stride}*1]",
+                "tileloadd tmm6, [{b} + {line}*1]",
+                "tileloadd tmm7, [{b} + {line}*1 + 64]",
+                concat!($multiply, " tmm0, tmm4, tmm6"),
+                concat!($multiply, " tmm1, tmm4, tmm7"),
+                "add {a}, 64",
+                "add {b}, 2048",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{o} + {pitch}*1], tmm0",
+                "tilestored [{o} + {pitch}*1 + 64], tmm1",
+                a = inout(reg) a => _,
+                b = inout(reg) panel.as_ptr() => _,
+                steps = inout(reg) depth / DEPTH => _,
+                o = in(reg) out,
+                stride = in(reg) stride,
+                line = in(reg) COLUMNS * 4,
+                pitch = in(reg) pitch * 4,
+                options(nostack),
+            )
+        };
+    }
+    // SAFETY: the caller's `a` has as many rows as the tiles, and `depth` is a positive multiple of 64, so each of the depth / 64
+    // steps reads 64 bytes of each row; a step of the panel is 16 lines of 128 bytes, of which the tiles at 0 and 64 read 64 each.
+    // `out` has as many lines of 128 bytes, `pitch` words apart. Tiles were configured on this thread, and no other code of this
+    // process uses them.
+    #[allow(unsafe_code)]
+    unsafe {
+        match (element, tiles) {
+            (Element::Int8, 1) => one!("tdpbusd"),
+            (Element::Int8, _) => two!("tdpbusd"),
+            (_, 1) => one!("tdpbf16ps"),
+            _ => two!("tdpbf16ps"),
         }
     }
 }

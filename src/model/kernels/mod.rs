@@ -52,6 +52,14 @@ pub const MAX_ROWS: usize = 32;
 /// Most columns of a panel, whatever the kernel.
 pub const MAX_COLUMNS: usize = 64;
 
+/// Where the sums of one strip times one panel go: row `r`, column `c` at `r * stride + c`, an f32's bits or an i32.
+pub struct Sums<'a> {
+    /// From the first sum on, as far as [`Kernel::rows_written`] rows reach.
+    pub words: &'a mut [u32],
+    /// Words from one row to the next, at least the kernel's columns.
+    pub stride: usize,
+}
+
 /// The sums of one strip times one panel: row `r`, column `c` at `r * kernel.columns() + c`, an f32's bits or an i32.
 #[repr(C, align(64))]
 pub struct Tile([u32; MAX_ROWS * MAX_COLUMNS]);
@@ -77,7 +85,8 @@ impl Tile {
 /// A strip of rows, each `stride` bytes after the one before it.
 #[derive(Clone, Copy)]
 pub struct Strip<'a> {
-    /// From the first byte of the first row.
+    /// From the first byte of the first row. What lies behind the last row may be read too, if it is long enough for
+    /// [`Kernel::rows_written`] rows: then a kernel of whole tiles need not copy the last ones.
     pub bytes: &'a [u8],
     /// Bytes from one row to the next.
     pub stride: usize,

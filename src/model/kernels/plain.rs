@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::{Element, Strip, Tile};
+use super::{Element, Strip, Sums};
 
 /// Columns of a panel.
 pub(super) const COLUMNS: usize = 16;
@@ -11,10 +11,10 @@ pub(super) const COLUMNS: usize = 16;
 pub(super) const ROWS: usize = 4;
 
 /// `strip` times `panel`, which has `columns` columns and `depth` bytes of each.
-pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: usize, columns: usize, tile: &mut Tile) {
+pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: usize, columns: usize, out: Sums<'_>) {
     for row in 0..strip.rows {
         let left = &strip.bytes[row * strip.stride..][..depth];
-        let sums = &mut tile.0[row * columns..][..columns];
+        let sums = &mut out.words[row * out.stride..][..columns];
         sums.fill(0);
         for (left, words) in left.chunks_exact(4).zip(panel.chunks_exact(columns * 4)) {
             let left = [left[0], left[1], left[2], left[3]];

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use super::{Element, Panels, Strip, Tile, plain};
+use super::{Element, Panels, Strip, Sums, Tile, plain};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, x86};
 
@@ -103,12 +103,12 @@ impl Kernel {
 
     /// Columns of a panel.
     pub fn columns(self) -> usize {
-        match self.isa {
-            Isa::Plain => plain::COLUMNS,
+        match (self.isa, self.element) {
+            (Isa::Plain, _) => plain::COLUMNS,
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx => amx::COLUMNS,
+            (Isa::Amx, Element::Int8 | Element::Bf16) => amx::COLUMNS,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => x86::COLUMNS_512,
+            (Isa::Avx512 | Isa::Amx, _) => x86::COLUMNS_512,
             #[cfg(target_arch = "x86_64")]
             _ => x86::COLUMNS_256,
             #[cfg(not(target_arch = "x86_64"))]
@@ -127,21 +127,39 @@ impl Kernel {
         }
     }
 
-    /// `strip` times `panel` into `tile`. The depth is what the panel has.
-    pub fn multiply(self, strip: Strip<'_>, panel: &[u8], tile: &mut Tile) {
+    /// Rows of sums that a strip of `rows` rows overwrites: whole tiles.
+    pub fn rows_written(self, rows: usize) -> usize {
+        match (self.isa, self.element) {
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Amx, Element::Int8 | Element::Bf16) => rows.next_multiple_of(amx::ROWS_OF_TILE),
+            _ => rows,
+        }
+    }
+
+    /// `strip` times `panel`, which has `depth` bytes of each column, into `out`. Inlined with all that is behind it: arguments
+    /// that go through memory wait until the caller's last results have left for the cache.
+    #[inline(always)]
+    pub fn multiply(self, strip: Strip<'_>, panel: &[u8], depth: usize, out: Sums<'_>) {
         let columns = self.columns();
-        let depth = panel.len() / columns;
         let whole = depth > 0 && panel.len() == depth * columns && self.depth_bytes(depth / self.element.size()) == depth;
+        let room =
+            out.stride >= columns && out.words.len() >= self.rows_written(strip.rows).saturating_sub(1) * out.stride + columns;
         let rows = strip.rows >= 1 && strip.rows <= self.rows() && strip.bytes.len() >= (strip.rows - 1) * strip.stride + depth;
-        assert!(whole && rows, "our own bug: {} rows of {} bytes times a panel of {}", strip.rows, strip.stride, panel.len());
+        assert!(
+            whole && rows && room,
+            "our own bug: {} rows of {} bytes times a panel of {}",
+            strip.rows,
+            strip.stride,
+            panel.len()
+        );
         match self.isa {
-            Isa::Plain => plain::multiply(self.element, strip, panel, depth, columns, tile),
+            Isa::Plain => plain::multiply(self.element, strip, panel, depth, columns, out),
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx if self.element != Element::F32 => amx::multiply(self.element, strip, panel, depth, tile),
+            Isa::Amx if self.element != Element::F32 => amx::multiply(self.element, strip, panel, depth, out),
             #[cfg(target_arch = "x86_64")]
-            isa => x86::multiply(isa, self.element, strip, panel, depth / 4, tile),
+            isa => x86::multiply(isa, self.element, strip, panel, depth / 4, out),
             #[cfg(not(target_arch = "x86_64"))]
-            _ => plain::multiply(self.element, strip, panel, depth, columns, tile),
+            _ => plain::multiply(self.element, strip, panel, depth, columns, out),
         }
     }
 

@@ -107,6 +107,51 @@ fn floats_agree_with_sums_in_double_precision() {
     }
 }
 
+/// Attention has its scores written where the softmax reads them, and lets the last strip be read beyond its rows.
+#[test]
+fn sums_go_where_they_are_asked_for_and_nowhere_else() {
+    let mut random = StdRng::seed_from_u64(3);
+    for kernel in kernels(Element::Int8) {
+        for rows in [1, 3, 6, 13, 17, 32].map(|rows: usize| rows.min(kernel.rows())) {
+            let (inner, outer, margin) = (70, kernel.columns() + 2, 5);
+            let (depth, pitch) = (kernel.depth_bytes(inner), 2 * kernel.columns() + 3);
+            let codes: Vec<i8> = (0..outer * inner).map(|_| random.random()).collect();
+            let panels = Panels::from_codes(kernel, outer, inner, &codes);
+            // As many rows as are written: whole tiles need not be copied. Then no more than there are.
+            for there in [kernel.rows_written(rows), rows] {
+                let bytes: Vec<u8> = (0..there * depth).map(|_| random.random()).collect();
+                let mut out = vec![7u32; (kernel.rows_written(rows) + 1) * pitch + margin];
+                for panel in 0..panels.count() {
+                    let words = &mut out[margin + panel * kernel.columns()..];
+                    panels.multiply_into(Strip { bytes: &bytes, stride: depth, rows }, panel, Sums { words, stride: pitch });
+                }
+                let whole = product(kernel, &bytes[..rows * depth], rows, &panels);
+                for row in 0..rows {
+                    for column in 0..outer {
+                        let found = out[margin + row * pitch + column] as i32;
+                        assert_eq!(found, whole[row * outer + column].0, "{kernel:?}, row {row} of {rows}, column {column}");
+                    }
+                }
+                let untouched = |at: usize| at < margin || (at - margin) % pitch >= panels.count() * kernel.columns();
+                let behind = margin + kernel.rows_written(rows) * pitch;
+                for (at, word) in out.iter().enumerate().filter(|(at, _)| *at >= behind || untouched(*at)) {
+                    assert_eq!(*word, 7, "{kernel:?} wrote at {at}, where no sum of {rows} rows belongs");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "our own bug")]
+fn sums_without_room_are_never_written() {
+    let kernel = Kernel::best(Element::Int8).expect("there is always the plain one");
+    let panels = Panels::from_codes(kernel, 4, 64, &[1; 256]);
+    let mut words = vec![0; kernel.columns() - 1];
+    let sums = Sums { words: &mut words, stride: kernel.columns() };
+    panels.multiply_into(Strip { bytes: &[0; 64], stride: 64, rows: 1 }, 0, sums);
+}
+
 #[test]
 fn bf16_is_rounded_to_the_nearest_ties_to_even() {
     for x in [0.0, -0.0, 1.0, -3.25, 1.003_906_2, 1.011_718_8, f32::MIN_POSITIVE, 3e38, f32::INFINITY] {

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Element, Isa, Strip, Tile};
+use super::{Element, Isa, Strip, Sums};
 
 /// Rows of a strip, except for int8 on AVX2.
 pub(super) const ROWS: usize = 6;
@@ -28,10 +28,17 @@ macro_rules! tile {
         ///
         /// # Safety
         /// The processor has the named features; `a` has `R` rows of `words` words, `stride` bytes apart; `panel` has `words` times
-        /// the tile's columns words; `out` has room for `R` times the tile's columns words.
+        /// the tile's columns words; `out` has room for `R` rows of the tile's columns words, `pitch` words apart.
         #[target_feature(enable = $features)]
         #[allow(unsafe_code)]
-        unsafe fn $name<const R: usize>(a: *const u8, stride: usize, panel: *const u8, words: usize, out: *mut u32) {
+        unsafe fn $name<const R: usize>(
+            a: *const u8,
+            stride: usize,
+            panel: *const u8,
+            words: usize,
+            out: *mut u32,
+            pitch: usize,
+        ) {
             let mut sums: [[$vector; $vectors]; R] = [[$zero; $vectors]; R];
             for word in 0..words {
                 let mut columns: [$vector; $vectors] = [$zero; $vectors];
@@ -49,8 +56,8 @@ macro_rules! tile {
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (c, sum) in sums.iter().enumerate() {
-                    // SAFETY: r < R, so these words are the tile's.
-                    unsafe { $store(out.add((r * $vectors + c) * $lanes), *sum) };
+                    // SAFETY: r < R, so these words are the result's.
+                    unsafe { $store(out.add(r * pitch + c * $lanes), *sum) };
                 }
             }
         }
@@ -123,7 +130,7 @@ fn halves(x: __m512) -> __m512bh {
 /// As for the other tiles.
 #[target_feature(enable = "avx2")]
 #[allow(unsafe_code)]
-unsafe fn int8_avx2<const R: usize>(a: *const u8, stride: usize, panel: *const u8, words: usize, out: *mut u32) {
+unsafe fn int8_avx2<const R: usize>(a: *const u8, stride: usize, panel: *const u8, words: usize, out: *mut u32, pitch: usize) {
     const VECTORS: usize = 4;
     let mut sums = [[_mm256_setzero_si256(); VECTORS]; R];
     for word in 0..words {
@@ -145,13 +152,13 @@ unsafe fn int8_avx2<const R: usize>(a: *const u8, stride: usize, panel: *const u
         for (pair, sums) in sums.chunks_exact(2).enumerate() {
             // Columns come as 0 1 4 5 | 2 3 6 7.
             let whole = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(sums[0], sums[1]));
-            // SAFETY: r < R, so these eight words are the tile's.
-            unsafe { _mm256_storeu_si256(out.add(r * COLUMNS_256 + pair * 8).cast(), whole) };
+            // SAFETY: r < R, so these eight words are the result's.
+            unsafe { _mm256_storeu_si256(out.add(r * pitch + pair * 8).cast(), whole) };
         }
     }
 }
 
-type TileFn = unsafe fn(*const u8, usize, *const u8, usize, *mut u32);
+type TileFn = unsafe fn(*const u8, usize, *const u8, usize, *mut u32, usize);
 
 /// The tile for a number of rows.
 macro_rules! by_rows {
@@ -168,8 +175,9 @@ macro_rules! by_rows {
 }
 
 /// `strip` times `panel`, which has `words` words of depth. The caller has seen that this processor has `isa`, that the strip has at
-/// most as many rows as the kernel, and that strip and panel are as long as rows, stride and words say.
-pub(super) fn multiply(isa: Isa, element: Element, strip: Strip<'_>, panel: &[u8], words: usize, tile: &mut Tile) {
+/// most as many rows as the kernel, and that strip, panel and `out` are as long as rows, strides and words say.
+#[inline(always)]
+pub(super) fn multiply(isa: Isa, element: Element, strip: Strip<'_>, panel: &[u8], words: usize, out: Sums<'_>) {
     let function = match (element, isa) {
         (Element::F32, Isa::Avx512 | Isa::Amx) => by_rows!(strip.rows, f32_512),
         (Element::F32, _) => by_rows!(strip.rows, f32_256),
@@ -183,9 +191,9 @@ pub(super) fn multiply(isa: Isa, element: Element, strip: Strip<'_>, panel: &[u8
         },
     };
     // SAFETY: `Kernel::multiply`, the only caller, has checked the lengths against rows, stride and words, and gives an `isa` that
-    // `select` has found on this processor. A tile has room for every kernel's rows times columns.
+    // `select` has found on this processor.
     #[allow(unsafe_code)]
     unsafe {
-        function(strip.bytes.as_ptr(), strip.stride, panel.as_ptr(), words, tile.0.as_mut_ptr());
+        function(strip.bytes.as_ptr(), strip.stride, panel.as_ptr(), words, out.words.as_mut_ptr(), out.stride);
     }
 }
