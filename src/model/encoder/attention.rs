@@ -3,12 +3,11 @@
 
 use std::ops::Range;
 
-use crate::model::kernels::{Aligned, Element, Kernel, MAX_COLUMNS, Panels, Strip, Sums, Tile};
+use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, MAX_COLUMNS, Panels, Strip, Sums, Tile};
 use crate::model::vector::{LANES, exp, lanes, power_of_two, vectorised};
 
-/// Bytes of a cache line, and how many bf16 it holds.
-const LINE: usize = 64;
-const CHUNK: usize = LINE / 2;
+/// How many bf16 a cache line holds.
+const CHUNK: usize = CACHE_LINE / 2;
 
 /// Memory of one head, used again for the next.
 pub(super) struct AttentionScratch {
@@ -79,7 +78,7 @@ impl AttentionScratch {
         let columns = kernel.columns();
         // Score rows are whole panels, probability rows whole cache lines: no loop over them ends within a vector.
         let padded = count.next_multiple_of(columns.max(CHUNK));
-        let stride = (count * kernel.element().size()).next_multiple_of(LINE);
+        let stride = (count * kernel.element().size()).next_multiple_of(CACHE_LINE);
         let mut tile = Tile::default();
         self.scores.resize(kernel.rows() * padded * 4);
         self.probabilities.resize(kernel.rows() * stride);

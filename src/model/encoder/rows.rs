@@ -3,11 +3,8 @@
 
 use std::ops::Range;
 
-use crate::model::kernels::{Aligned, Element, Kernel, Strip, to_bf16};
+use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, Strip, to_bf16};
 use crate::model::vector::{extremes, vectorised};
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Rows of one depth, as f32, bf16 or u8 codes. An int8 row stands for `low + scale * code`.
 #[derive(Default)]
@@ -41,7 +38,7 @@ impl Rows {
     pub(super) fn prepare(&mut self, kernel: Kernel, values: &[f32], inner: usize, factors: &[f32]) {
         self.count = values.len() / inner;
         // A cache line more than a row: rows of 2 KiB would all fall into the same two sets of the first-level cache.
-        self.stride = kernel.depth_bytes(inner) + LINE;
+        self.stride = kernel.depth_bytes(inner) + CACHE_LINE;
         // Whole strips: a kernel of tiles reads the last one where it lies, whatever is behind the rows.
         self.bytes.resize(self.count.next_multiple_of(kernel.rows()) * self.stride);
         let (rows, used) = (&mut self.bytes.bytes_mut()[..self.count * self.stride], inner * kernel.element().size());

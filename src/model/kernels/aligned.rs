@@ -1,5 +1,8 @@
 //! Memory that begins at a cache line: a vector that straddles two lines costs two loads.
 
+/// Bytes of a cache line.
+pub const CACHE_LINE: usize = 64;
+
 /// A cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]

@@ -6,7 +6,7 @@
 use std::arch::asm;
 use std::cell::Cell;
 
-use super::{Aligned, Element, Strip, Sums};
+use super::{Aligned, Element, Strip, Sums, reach};
 
 /// Rows of a tile.
 pub(super) const ROWS_OF_TILE: usize = 16;
@@ -81,7 +81,7 @@ pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: 
     configure();
     // Tiles are read whole. What lies behind the last row is read with it, and its sums are nobody's.
     let tiles = strip.rows.div_ceil(ROWS_OF_TILE);
-    let (a, stride) = match strip.bytes.len() >= (tiles * ROWS_OF_TILE - 1) * strip.stride + depth {
+    let (a, stride) = match reach(tiles * ROWS_OF_TILE, strip.stride, depth, strip.bytes.len()) {
         true => (strip.bytes.as_ptr(), strip.stride),
         false => (fill_up(strip.bytes, strip.stride, strip.rows, depth), depth),
     };

@@ -20,7 +20,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use aligned::Aligned;
+pub use aligned::{Aligned, CACHE_LINE};
 pub use panels::Panels;
 pub use select::{Isa, Kernel};
 
@@ -92,6 +92,14 @@ pub struct Strip<'a> {
     pub stride: usize,
     /// Number of rows, at most [`Kernel::rows`].
     pub rows: usize,
+}
+
+/// Whether `rows` rows (at least one), `stride` apart, each `length` long, lie within `there`. A stride may be anything: what
+/// overflows does not fit.
+#[inline(always)]
+fn reach(rows: usize, stride: usize, length: usize, there: usize) -> bool {
+    let last = rows.checked_sub(1).and_then(|rows| rows.checked_mul(stride));
+    last.and_then(|last| last.checked_add(length)).is_some_and(|end| end <= there)
 }
 
 /// f32 rounded to bf16, to the nearest, ties to even: the upper half of its bits. NaN may become infinity.

@@ -142,9 +142,8 @@ impl Kernel {
     pub fn multiply(self, strip: Strip<'_>, panel: &[u8], depth: usize, out: Sums<'_>) {
         let columns = self.columns();
         let whole = depth > 0 && panel.len() == depth * columns && self.depth_bytes(depth / self.element.size()) == depth;
-        let room =
-            out.stride >= columns && out.words.len() >= self.rows_written(strip.rows).saturating_sub(1) * out.stride + columns;
-        let rows = strip.rows >= 1 && strip.rows <= self.rows() && strip.bytes.len() >= (strip.rows - 1) * strip.stride + depth;
+        let room = out.stride >= columns && super::reach(self.rows_written(strip.rows), out.stride, columns, out.words.len());
+        let rows = strip.rows <= self.rows() && super::reach(strip.rows, strip.stride, depth, strip.bytes.len());
         assert!(
             whole && rows && room,
             "our own bug: {} rows of {} bytes times a panel of {}",

@@ -153,6 +153,14 @@ fn sums_without_room_are_never_written() {
 }
 
 #[test]
+#[should_panic(expected = "our own bug")]
+fn a_stride_that_overflows_is_never_followed() {
+    let kernel = Kernel::best(Element::Int8).expect("there is always the plain one");
+    let panels = Panels::from_codes(kernel, 4, 64, &[1; 256]);
+    panels.multiply(Strip { bytes: &[0; 64], stride: usize::MAX - 62, rows: 2 }, 0, &mut Tile::default());
+}
+
+#[test]
 fn bf16_is_rounded_to_the_nearest_ties_to_even() {
     for x in [0.0, -0.0, 1.0, -3.25, 1.003_906_2, 1.011_718_8, f32::MIN_POSITIVE, 3e38, f32::INFINITY] {
         assert_eq!(to_bf16(x), half::bf16::from_f32(x).to_bits(), "{x}");
