@@ -26,8 +26,8 @@ pub(super) struct Batcher {
 
 impl Batcher {
     /// Starts `config.model_workers` threads that run until the queue is closed and empty.
-    pub(super) fn start<R: Route>(
-        router: &Arc<R>,
+    pub(super) fn start(
+        router: &Arc<dyn Route>,
         queue: &Arc<Queue>,
         metrics: &Arc<Metrics>,
         config: &ServiceConfig,
@@ -64,7 +64,7 @@ impl Batcher {
 
 /// Runs one batch and answers each of its callers. If it fails as a whole, each appeal is tried once more alone, so that one
 /// that poisons the model does not fail its neighbours.
-fn run<R: Route>(router: &R, metrics: &Metrics, batch: Vec<Job>, cores: Cores) {
+fn run(router: &dyn Route, metrics: &Metrics, batch: Vec<Job>, cores: Cores) {
     let (prepared, callers): (Vec<_>, Vec<_>) =
         batch.into_iter().map(|job| (job.prepared, (job.arrived, job.deadline, job.reply))).unzip();
     let started = Instant::now();
@@ -106,7 +106,7 @@ fn run<R: Route>(router: &R, metrics: &Metrics, batch: Vec<Job>, cores: Cores) {
 }
 
 /// One run of the model; a panic, or a wrong number of decisions, is an error like any other.
-fn attempt<R: Route>(router: &R, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
+fn attempt(router: &dyn Route, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
     // The router never changes after it was opened, so a panic leaves nothing half done behind.
     let decisions = catch_unwind(AssertUnwindSafe(|| router.route(batch, cores)))
         .unwrap_or_else(|_| Err(RouteError::Model("it panicked".to_owned())))?;

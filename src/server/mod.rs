@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 pub use config::{ServiceConfig, ServiceConfigError};
 pub use metrics::{Metrics, MetricsSnapshot};
-pub use run::{ServeError, Server};
+pub use run::{ServeError, Server, Serving};
 
 use crate::model::{Cores, ModelInfo};
 use crate::routing::{Decision, PreparedAppeal, RouteError, Router, day_in_the_city};
@@ -85,7 +85,7 @@ pub async fn serve<R: Route>(
     listener: tokio::net::TcpListener,
     router: Arc<R>,
     config: ServiceConfig,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     Server::new(router, config)?.run(listener, shutdown).await
 }

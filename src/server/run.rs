@@ -1,5 +1,6 @@
 //! A server's life: assembled, serving, draining, done.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -58,18 +59,21 @@ pub enum ServeError {
     },
 }
 
+/// A server's life, boxed.
+pub type Serving = Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>>;
+
 /// A server that is ready to run.
-pub struct Server<R> {
-    router: Arc<R>,
+pub struct Server {
+    router: Arc<dyn Route>,
     config: ServiceConfig,
     metrics: Arc<Metrics>,
     rulings: Option<Arc<RulingDesk>>,
     catalog: Option<Arc<CatalogDesk>>,
 }
 
-impl<R: Route> Server<R> {
+impl Server {
     /// Checks the configuration.
-    pub fn new(router: Arc<R>, config: ServiceConfig) -> Result<Self, ServeError> {
+    pub fn new<R: Route>(router: Arc<R>, config: ServiceConfig) -> Result<Self, ServeError> {
         config.validate()?;
         Ok(Self { router, config, metrics: Arc::default(), rulings: None, catalog: None })
     }
@@ -93,7 +97,18 @@ impl<R: Route> Server<R> {
 
     /// Serves until `shutdown` completes, then drains: health says NOT_SERVING, no connection and no call is accepted, what is
     /// under way is answered within `drain_timeout`.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    ///
+    /// The future is boxed here, where nothing is generic any more, so that a whole gRPC server is compiled once, with this library,
+    /// and not again in every program and test that runs one.
+    pub fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> Serving {
+        self.boxed(listener, Box::pin(shutdown))
+    }
+
+    fn boxed(self, listener: TcpListener, shutdown: Pin<Box<dyn Future<Output = ()> + Send>>) -> Serving {
+        Box::pin(self.life(listener, shutdown))
+    }
+
+    async fn life(self, listener: TcpListener, shutdown: Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<(), ServeError> {
         let Self { router, config, metrics, rulings, catalog } = self;
         let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
         let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
@@ -167,8 +182,8 @@ impl<R: Route> Server<R> {
 }
 
 /// The services of the server: routing, health, reflection (v1, and v1alpha for older tools).
-async fn routes<R: Route>(
-    desk: Desk<R>,
+async fn routes(
+    desk: Desk,
     rulings: Option<Arc<RulingDesk>>,
     catalog: Option<Arc<CatalogDesk>>,
 ) -> Result<(HealthReporter, Routes), ServeError> {

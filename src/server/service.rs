@@ -23,8 +23,8 @@ use crate::routing::{PreparedAppeal, RouteError};
 use crate::text::{Appeal, AppealFields};
 
 /// What all calls share.
-pub(super) struct Desk<R> {
-    pub(super) router: Arc<R>,
+pub(super) struct Desk {
+    pub(super) router: Arc<dyn Route>,
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) config: ServiceConfig,
@@ -35,10 +35,10 @@ pub(super) struct Desk<R> {
     open_orders: OpenOrderDesk,
 }
 
-impl<R: Route> Desk<R> {
+impl Desk {
     /// Starts the threads for long texts.
     pub(super) fn new(
-        router: Arc<R>,
+        router: Arc<dyn Route>,
         queue: Arc<Queue>,
         metrics: Arc<Metrics>,
         config: ServiceConfig,
@@ -146,10 +146,10 @@ impl Drop for UnderWay {
 }
 
 /// The service of `routing.proto`.
-pub(super) struct RoutingService<R>(pub(super) Arc<Desk<R>>);
+pub(super) struct RoutingService(pub(super) Arc<Desk>);
 
 #[tonic::async_trait]
-impl<R: Route> proto::routing_service_server::RoutingService for RoutingService<R> {
+impl proto::routing_service_server::RoutingService for RoutingService {
     async fn route_appeal(
         &self,
         request: Request<proto::RouteAppealRequest>,

@@ -10,7 +10,6 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use super::Route;
 use super::deadline::Arrival;
 use super::proto::{self, route_appeals_response::Result as ItemResult};
 use super::service::Desk;
@@ -19,8 +18,8 @@ use super::status::ServiceError;
 type Answers = mpsc::Sender<Result<proto::RouteAppealsResponse, Status>>;
 
 /// The answers to the items of `requests`.
-pub(super) fn answers<R: Route>(
-    desk: Arc<Desk<R>>,
+pub(super) fn answers(
+    desk: Arc<Desk>,
     requests: Streaming<proto::RouteAppealsRequest>,
     arrival: Arrival,
 ) -> ReceiverStream<Result<proto::RouteAppealsResponse, Status>> {
@@ -37,12 +36,7 @@ pub(super) fn answers<R: Route>(
 }
 
 /// Reads and answers until the client is done, the server shuts down, the deadline passes or the transport fails.
-async fn run<R: Route>(
-    desk: Arc<Desk<R>>,
-    mut requests: Streaming<proto::RouteAppealsRequest>,
-    arrival: Arrival,
-    answers: &Answers,
-) {
+async fn run(desk: Arc<Desk>, mut requests: Streaming<proto::RouteAppealsRequest>, arrival: Arrival, answers: &Answers) {
     let window = Arc::new(Semaphore::new(desk.config.max_stream_in_flight));
     let mut draining = desk.draining.clone();
     let mut items = JoinSet::new();
@@ -85,8 +79,8 @@ async fn next(
 }
 
 /// Answers one item; the place in the window is free again once the answer was taken.
-async fn answer<R: Route>(
-    desk: Arc<Desk<R>>,
+async fn answer(
+    desk: Arc<Desk>,
     item: proto::RouteAppealsRequest,
     item_index: i64,
     stream: Arrival,

@@ -203,7 +203,7 @@ impl Running {
         Self::serve(Server::new(Arc::clone(router), config).expect("a valid configuration")).await
     }
 
-    pub async fn serve<R: Route>(server: Server<R>) -> Self {
+    pub async fn serve(server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let metrics = server.metrics();

@@ -8,7 +8,7 @@ use super::super::deadline::Arrival;
 use super::super::queue::Answer;
 use super::super::rulings::convert as rulings;
 use super::super::status::ServiceError;
-use super::super::{Route, convert as routing, proto};
+use super::super::{convert as routing, proto};
 use super::{Disputes, MAX_ORDER_CHARS, convert};
 use crate::catalog::DepartmentCatalog;
 use crate::disputes::{CaseFile, Course, Event, EventKind, Material, page};
@@ -18,7 +18,7 @@ use crate::store::{Action, AuditEntry, StoreError};
 /// Departments of either answer in the file.
 const DEPARTMENTS: usize = 5;
 
-impl<R: Route> Disputes<R> {
+impl Disputes {
     pub(super) async fn case_file(
         &self,
         request: proto::GetCaseFileRequest,

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::Route;
 use super::deadline::Arrival;
 use super::proto;
 use super::queue::{Answer, Place};
@@ -28,12 +27,12 @@ use crate::text::AppealFields;
 const MAX_ORDER_CHARS: usize = 128;
 
 /// The service.
-pub(super) struct Disputes<R> {
-    pub(super) desk: Arc<Desk<R>>,
+pub(super) struct Disputes {
+    pub(super) desk: Arc<Desk>,
     pub(super) rulings: Arc<RulingDesk>,
 }
 
-impl<R: Route> Disputes<R> {
+impl Disputes {
     /// The order as it is known. One that was routed a moment ago may still wait to be written.
     async fn course(&self, order_id: &str) -> Result<Option<Course>, StoreError> {
         let store = self.rulings.store();
@@ -65,7 +64,7 @@ impl<R: Route> Disputes<R> {
 }
 
 #[tonic::async_trait]
-impl<R: Route> proto::dispute_service_server::DisputeService for Disputes<R> {
+impl proto::dispute_service_server::DisputeService for Disputes {
     async fn report_return(
         &self,
         request: Request<proto::ReportReturnRequest>,

@@ -7,7 +7,7 @@ use super::super::audit::kept;
 use super::super::deadline::Arrival;
 use super::super::rulings::convert as rulings;
 use super::super::status::ServiceError;
-use super::super::{Route, convert as routing, proto};
+use super::super::{convert as routing, proto};
 use super::{Disputes, MAX_ORDER_CHARS, convert};
 use crate::catalog::{Day, Holidays};
 use crate::disputes::{Course, OrderRecord, Return, case_id, return_deadline};
@@ -33,7 +33,7 @@ struct Report {
     max_departments: i32,
 }
 
-impl<R: Route> Disputes<R> {
+impl Disputes {
     pub(super) async fn report(
         &self,
         request: proto::ReportReturnRequest,
