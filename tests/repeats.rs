@@ -59,6 +59,35 @@ fn the_same_words_elsewhere_or_nowhere_and_other_words_at_the_same_place_are_no_
 }
 
 #[test]
+fn one_long_address_with_another_trouble_is_no_repeat_however_much_of_the_words_it_is() {
+    let at = "某区甲乙路丙丁广场戊己大厦";
+    let orders = OpenOrders::of([order("A1", 1, &format!("{at}楼下有人喝醉大声喧哗"))]);
+    let (other, same) = (format!("{at}门前很多汽车违停"), format!("{at}门前有人喝醉喧哗"));
+    let (other, same) = (order("A2", 1, &other), order("A3", 1, &same));
+    let of_first = |new: &OpenOrder| new.marks.likeness(&Marks::of(&format!("{at}楼下有人喝醉大声喧哗")));
+    assert!(of_first(&other) > 0.5, "most of its characters are the address: {}", of_first(&other));
+    assert_eq!((found(&orders, &other), found(&orders, &same)), (None, Some("A1".to_owned())));
+}
+
+#[test]
+fn after_some_days_only_nearly_the_same_words_are_the_same_thing() {
+    let orders = OpenOrders::of([order("A1", 1, SMOKE)]);
+    let new = |number| order("A2", number, "甲乙路烧烤店油烟太大，严重影响居民休息");
+    assert_eq!(found(&orders, &new(4)), Some("A1".to_owned()), "on the third day after it");
+    assert_eq!(found(&orders, &new(5)), None, "on the fourth");
+    assert_eq!(found(&orders, &order("A2", 20, SMOKE)), Some("A1".to_owned()), "word by word, weeks later");
+}
+
+#[test]
+fn a_road_and_a_house_in_it_are_not_two_places_to_who_names_the_road_alone() {
+    let said = "其在某市甲乙大道某品牌店买了一辆车，车门生锈，店家不给修";
+    let orders = OpenOrders::of([order("A1", 1, said)]);
+    let other = "其在甲乙大道另一品牌店买了一辆车，车门生锈，到甲乙大道172号修理，只喷漆";
+    assert!(Marks::of(other).likeness(&Marks::of(said)) > 0.35, "{}", Marks::of(other).likeness(&Marks::of(said)));
+    assert_eq!(found(&orders, &order("A2", 1, other)), None);
+}
+
+#[test]
 fn the_same_caller_needs_no_place_but_likeness() {
     let orders = OpenOrders::of([called("c1", order("A1", 1, "手机被扣了宽带费，客服不肯说明原因"))]);
     let again = |caller: &str| called(caller, order("A2", 2, "手机又被扣了宽带费，客服还是不肯说明"));

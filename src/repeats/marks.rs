@@ -1,5 +1,5 @@
-//! What is kept of an order to recognise it by: no text, but which pairs of characters its first statement has and which places it
-//! names.
+//! What is kept of an order to recognise it by: no text, but which pairs of characters its first statement has, which of them are
+//! left without the names of places, and which places it names.
 
 use sha2::{Digest, Sha256};
 
@@ -19,6 +19,9 @@ const LEAST_NAME: usize = 3;
 pub struct Marks {
     /// Sorted, each once: sixteen bits of a pair of neighbouring characters.
     pairs: Vec<u16>,
+    /// The same of what stands between the names of places: what is wrong there. Two orders about one long address are alike in
+    /// every character of it, and need not be in any of these.
+    topic: Vec<u16>,
     places: Vec<Place>,
 }
 
@@ -27,14 +30,15 @@ impl Marks {
     pub fn of(text: &str) -> Self {
         let text = clean(text);
         let statement = statement(text.as_str());
-        let letters: Vec<char> = statement.chars().filter(|c| c.is_alphanumeric()).take(MAX_PAIRS + 1).collect();
-        let mut pairs: Vec<u16> = letters.windows(2).map(|pair| folded(pair[0], pair[1])).collect();
-        pairs.sort_unstable();
-        pairs.dedup();
-        let told = |place: &Place| {
-            place.name.chars().count() >= LEAST_NAME && !NOWHERE.iter().any(|nowhere| place.name.ends_with(nowhere))
-        };
-        Self { pairs, places: places(statement).into_iter().filter(told).collect() }
+        let mut places = places(statement);
+        places.retain(|place| place.name.chars().count() >= LEAST_NAME);
+        let mut between = vec![statement];
+        for place in &places {
+            between = between.into_iter().flat_map(|piece| piece.split(place.name.as_str())).collect();
+        }
+        let topic = pairs(between);
+        places.retain(|place| !NOWHERE.iter().any(|nowhere| place.name.ends_with(nowhere)));
+        Self { pairs: pairs([statement]), topic, places }
     }
 
     /// The places that it names.
@@ -44,20 +48,12 @@ impl Marks {
 
     /// Twice the pairs that both have, by the pairs of either: from 0 to 1.
     pub fn likeness(&self, other: &Self) -> f32 {
-        let (mut own, mut others) = (self.pairs.iter().peekable(), other.pairs.iter().peekable());
-        let mut shared = 0;
-        while let (Some(a), Some(b)) = (own.peek(), others.peek()) {
-            match a.cmp(b) {
-                std::cmp::Ordering::Less => drop(own.next()),
-                std::cmp::Ordering::Greater => drop(others.next()),
-                std::cmp::Ordering::Equal => {
-                    shared += 1;
-                    own.next();
-                    others.next();
-                }
-            }
-        }
-        2.0 * shared as f32 / (self.pairs.len() + other.pairs.len()).max(1) as f32
+        2.0 * shared(&self.pairs, &other.pairs) as f32 / (self.pairs.len() + other.pairs.len()).max(1) as f32
+    }
+
+    /// How much of what the shorter of the two says beside places the other says too: from 0 to 1.
+    pub(super) fn topic_likeness(&self, other: &Self) -> f32 {
+        shared(&self.topic, &other.topic) as f32 / self.topic.len().min(other.topic.len()).max(1) as f32
     }
 
     /// The places that both name.
@@ -65,11 +61,47 @@ impl Marks {
         self.places.iter().filter(|place| other.places.iter().any(|one| one.is(place)))
     }
 
+    /// How many places both name: a road and a house number in it, named apart, are one place to whoever names the road alone.
+    pub(super) fn count_shared_places(&self, other: &Self) -> usize {
+        self.shared_places(other).count().min(other.shared_places(self).count())
+    }
+
     /// Whether both name a place and give it different house numbers.
     pub(super) fn next_door(&self, other: &Self) -> bool {
         let differs = |place: &Place, one: &Place| place.is_named_like(one) && !place.is(one);
         self.places.iter().any(|place| other.places.iter().any(|one| differs(place, one)))
     }
+}
+
+/// Pairs of neighbouring letters and digits in pieces of a text, sorted and each once.
+fn pairs<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Vec<u16> {
+    let (mut pairs, mut room) = (Vec::new(), MAX_PAIRS + 1);
+    for piece in pieces {
+        let letters: Vec<char> = piece.chars().filter(|c| c.is_alphanumeric()).take(room).collect();
+        room -= letters.len();
+        pairs.extend(letters.windows(2).map(|pair| folded(pair[0], pair[1])));
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+/// How many of two sorted lists are the same.
+fn shared(own: &[u16], others: &[u16]) -> usize {
+    let (mut own, mut others) = (own.iter().peekable(), others.iter().peekable());
+    let mut shared = 0;
+    while let (Some(a), Some(b)) = (own.peek(), others.peek()) {
+        match a.cmp(b) {
+            std::cmp::Ordering::Less => drop(own.next()),
+            std::cmp::Ordering::Greater => drop(others.next()),
+            std::cmp::Ordering::Equal => {
+                shared += 1;
+                own.next();
+                others.next();
+            }
+        }
+    }
+    shared
 }
 
 /// Two characters in sixteen bits. Which bits does not matter, but it must stay the same from run to run.

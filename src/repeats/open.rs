@@ -16,12 +16,18 @@ pub const WINDOW_DAYS: u32 = 30;
 /// Most orders that are kept: the largest city's for some days. Beyond, the oldest day is forgotten first.
 pub const MAX_OPEN_ORDERS: usize = 500_000;
 
-/// Least likeness of two orders that share one place, that share several, and that have the same caller. The first two were chosen
-/// for precision on the development half of `training/labels/repeats.tsv`. No data has callers: the third is a guess on the safe side
-/// of the second, to be measured by whoever has them.
-const LEAST_LIKENESS: f32 = 0.5;
+/// Least likeness of two orders that share one place, that share several, of which one came in more than `SOON` days after the other,
+/// and that have the same caller. The first three were chosen for precision on the development half of `training/labels/repeats.tsv`
+/// and on all of its sample of what an earlier rule had named. No data has callers: the fourth is a guess on the safe side of the
+/// second, to be measured by whoever has them.
+const LEAST_LIKENESS: f32 = 0.6;
 const LEAST_WITH_PLACES: f32 = 0.35;
+const LEAST_LATER: f32 = 0.75;
 const LEAST_WITH_CALLER: f32 = 0.35;
+/// Days within which a thing that is reported in like words at one place is most likely the same thing.
+const SOON: i64 = 3;
+/// Least share of what the shorter order says beside places that the other says too: a street has more than one trouble.
+const LEAST_TOPIC: f32 = 0.35;
 /// Least share of the places of the order that names fewer.
 const LEAST_PLACES: f32 = 0.5;
 
@@ -188,15 +194,17 @@ fn compared(new: &OpenOrder, order: &OpenOrder) -> Option<Repeat> {
     if similarity < LEAST_WITH_PLACES.min(LEAST_WITH_CALLER) {
         return None;
     }
-    let shared: Vec<_> = new.marks.shared_places(&order.marks).collect();
+    let shared = new.marks.count_shared_places(&order.marks);
     let fewer = new.marks.places().len().min(order.marks.places().len()).max(1);
-    let placed = shared.len() as f32 / fewer as f32 >= LEAST_PLACES && !new.marks.next_door(&order.marks);
-    let least = if shared.len() > 1 { LEAST_WITH_PLACES } else { LEAST_LIKENESS };
-    let enough = (placed && similarity >= least) || (same_caller && similarity >= LEAST_WITH_CALLER);
+    let placed = shared as f32 / fewer as f32 >= LEAST_PLACES && !new.marks.next_door(&order.marks);
+    let by_places = if shared > 1 { LEAST_WITH_PLACES } else { LEAST_LIKENESS };
+    let least = if (new.day - order.day).num_days() > SOON { LEAST_LATER } else { by_places };
+    let same_topic = || new.marks.topic_likeness(&order.marks) >= LEAST_TOPIC;
+    let enough = (placed && similarity >= least && same_topic()) || (same_caller && similarity >= LEAST_WITH_CALLER);
     enough.then(|| Repeat {
         order_id: order.id.clone(),
         similarity,
-        shared_place: shared.first().map(|place| place.to_string()).unwrap_or_default(),
+        shared_place: new.marks.shared_places(&order.marks).next().map(|place| place.to_string()).unwrap_or_default(),
         same_caller,
     })
 }

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn the_bundled_labels_can_be_read_and_hold_no_text() -> Result<()> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("labels");
-        for (name, columns, least) in [("matters.tsv", 5, 900), ("repeats.tsv", 3, 250)] {
+        for (name, columns, least) in [("matters.tsv", 5, 900), ("repeats.tsv", 3, 250), ("repeats_named.tsv", 3, 200)] {
             let labelled = Labelled::read(&folder.join(name), columns)?;
             for half in [Half::Development, Half::Test] {
                 assert!(labelled.rows.iter().filter(|row| half.has(&row[0])).count() > least / 3, "{name}");
