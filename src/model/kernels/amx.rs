@@ -6,7 +6,7 @@
 use std::arch::asm;
 use std::cell::Cell;
 
-use super::{Aligned, Element, Strip, Sums, reach};
+use super::{Aligned, Beside, Element, Strip, Sums, reach};
 
 /// Rows of a tile.
 pub(super) const ROWS_OF_TILE: usize = 16;
@@ -77,7 +77,14 @@ fn configure() {
 
 /// `strip` times `panel`, which has `depth` bytes of each column. Lengths were checked by the caller.
 #[inline(always)]
-pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: usize, out: Sums<'_>) {
+pub(super) fn multiply(
+    element: Element,
+    strip: Strip<'_>,
+    panel: &[u8],
+    depth: usize,
+    out: Sums<'_>,
+    beside: &mut impl Beside,
+) {
     configure();
     // Tiles are read whole. What lies behind the last row is read with it, and its sums are nobody's.
     let tiles = strip.rows.div_ceil(ROWS_OF_TILE);
@@ -85,7 +92,7 @@ pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: 
         true => (strip.bytes.as_ptr(), strip.stride),
         false => (fill_up(strip.bytes, strip.stride, strip.rows, depth), depth),
     };
-    whole(element, tiles, a, stride, panel, depth, out);
+    whole(element, tiles, a, stride, panel, depth, out, beside);
 }
 
 /// Copies `rows` rows, whose memory ends before their last tile does, and puts zeros behind them: rows of `depth` bytes, two tiles
@@ -106,73 +113,62 @@ fn fill_up(bytes: &[u8], stride: usize, rows: usize, depth: usize) -> *const u8 
 }
 
 /// One or two tiles of rows, from `a` on. `tiles` times 16 rows of `depth` bytes can be read there, `stride` bytes apart.
+///
+/// The sums stay in the tile registers from one piece of assembly to the next. The compiler has no use for them, and `beside` must
+/// not multiply.
 #[inline(always)]
-fn whole(element: Element, tiles: usize, a: *const u8, stride: usize, panel: &[u8], depth: usize, out: Sums<'_>) {
-    let (pitch, out) = (out.stride, out.words.as_mut_ptr());
+#[allow(clippy::too_many_arguments, reason = "the numbers of one loop")]
+fn whole(
+    element: Element,
+    tiles: usize,
+    a: *const u8,
+    stride: usize,
+    panel: &[u8],
+    depth: usize,
+    out: Sums<'_>,
+    beside: &mut impl Beside,
+) {
+    let (pitch, out, steps) = (out.stride, out.words.as_mut_ptr(), depth / DEPTH);
     macro_rules! two {
         ($multiply:literal) => {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "2:",
-                "tileloadd tmm4, [{a0} + {stride}*1]",
-                "tileloadd tmm6, [{b} + {line}*1]",
-                "tileloadd tmm7, [{b} + {line}*1 + 64]",
-                concat!($multiply, " tmm0, tmm4, tmm6"),
-                "tileloadd tmm5, [{a1} + {stride}*1]",
-                concat!($multiply, " tmm1, tmm4, tmm7"),
-                concat!($multiply, " tmm2, tmm5, tmm6"),
-                concat!($multiply, " tmm3, tmm5, tmm7"),
-                "add {a0}, 64",
-                "add {a1}, 64",
-                "add {b}, 2048",
-                "dec {steps}",
-                "jnz 2b",
-                "tilestored [{o0} + {pitch}*1], tmm0",
-                "tilestored [{o0} + {pitch}*1 + 64], tmm1",
-                "tilestored [{o1} + {pitch}*1], tmm2",
-                "tilestored [{o1} + {pitch}*1 + 64], tmm3",
-                a0 = inout(reg) a => _,
-                a1 = inout(reg) a.add(ROWS_OF_TILE * stride) => _,
-                b = inout(reg) panel.as_ptr() => _,
-                steps = inout(reg) depth / DEPTH => _,
-                o0 = in(reg) out,
-                o1 = in(reg) out.add(ROWS_OF_TILE * pitch),
-                stride = in(reg) stride,
-                line = in(reg) COLUMNS * 4,
-                pitch = in(reg) pitch * 4,
-                options(nostack),
-            )
+            for step in 0..steps {
+                asm!(
+                    "tileloadd tmm4, [{a0} + {stride}*1]",
+                    "tileloadd tmm6, [{b} + {line}*1]",
+                    "tileloadd tmm7, [{b} + {line}*1 + 64]",
+                    concat!($multiply, " tmm0, tmm4, tmm6"),
+                    "tileloadd tmm5, [{a1} + {stride}*1]",
+                    concat!($multiply, " tmm1, tmm4, tmm7"),
+                    concat!($multiply, " tmm2, tmm5, tmm6"),
+                    concat!($multiply, " tmm3, tmm5, tmm7"),
+                    a0 = in(reg) a.add(step * DEPTH),
+                    a1 = in(reg) a.add(ROWS_OF_TILE * stride + step * DEPTH),
+                    b = in(reg) panel.as_ptr().add(step * DEPTH * COLUMNS),
+                    stride = in(reg) stride,
+                    line = in(reg) COLUMNS * 4,
+                    options(nostack, readonly),
+                );
+                beside.part(step, steps);
+            }
         };
     }
     macro_rules! one {
         ($multiply:literal) => {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "2:",
-                "tileloadd tmm4, [{a} + {stride}*1]",
-                "tileloadd tmm6, [{b} + {line}*1]",
-                "tileloadd tmm7, [{b} + {line}*1 + 64]",
-                concat!($multiply, " tmm0, tmm4, tmm6"),
-                concat!($multiply, " tmm1, tmm4, tmm7"),
-                "add {a}, 64",
-                "add {b}, 2048",
-                "dec {steps}",
-                "jnz 2b",
-                "tilestored [{o} + {pitch}*1], tmm0",
-                "tilestored [{o} + {pitch}*1 + 64], tmm1",
-                a = inout(reg) a => _,
-                b = inout(reg) panel.as_ptr() => _,
-                steps = inout(reg) depth / DEPTH => _,
-                o = in(reg) out,
-                stride = in(reg) stride,
-                line = in(reg) COLUMNS * 4,
-                pitch = in(reg) pitch * 4,
-                options(nostack),
-            )
+            for step in 0..steps {
+                asm!(
+                    "tileloadd tmm4, [{a} + {stride}*1]",
+                    "tileloadd tmm6, [{b} + {line}*1]",
+                    "tileloadd tmm7, [{b} + {line}*1 + 64]",
+                    concat!($multiply, " tmm0, tmm4, tmm6"),
+                    concat!($multiply, " tmm1, tmm4, tmm7"),
+                    a = in(reg) a.add(step * DEPTH),
+                    b = in(reg) panel.as_ptr().add(step * DEPTH * COLUMNS),
+                    stride = in(reg) stride,
+                    line = in(reg) COLUMNS * 4,
+                    options(nostack, readonly),
+                );
+                beside.part(step, steps);
+            }
         };
     }
     // SAFETY: the caller's `a` has as many rows as the tiles, and `depth` is a positive multiple of 64, so each of the depth / 64
@@ -181,11 +177,28 @@ fn whole(element: Element, tiles: usize, a: *const u8, stride: usize, panel: &[u
     // process uses them.
     #[allow(unsafe_code)]
     unsafe {
+        asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack, nomem));
         match (element, tiles) {
             (Element::Int8, 1) => one!("tdpbusd"),
             (Element::Int8, _) => two!("tdpbusd"),
             (_, 1) => one!("tdpbf16ps"),
             _ => two!("tdpbf16ps"),
+        }
+        asm!(
+            "tilestored [{out} + {pitch}*1], tmm0",
+            "tilestored [{out} + {pitch}*1 + 64], tmm1",
+            out = in(reg) out,
+            pitch = in(reg) pitch * 4,
+            options(nostack),
+        );
+        if tiles > 1 {
+            asm!(
+                "tilestored [{out} + {pitch}*1], tmm2",
+                "tilestored [{out} + {pitch}*1 + 64], tmm3",
+                out = in(reg) out.add(ROWS_OF_TILE * pitch),
+                pitch = in(reg) pitch * 4,
+                options(nostack),
+            );
         }
     }
 }

@@ -52,6 +52,20 @@ pub const MAX_ROWS: usize = 32;
 /// Most columns of a panel, whatever the kernel.
 pub const MAX_COLUMNS: usize = 64;
 
+/// What goes on beside a product, in parts: tiles multiply on their own, and the vector units of the core are free meanwhile. A
+/// trait and no closure, which nothing forces the compiler to inline where the widest vectors may be used.
+pub trait Beside {
+    /// Part `part` of `parts`, each once, in order. AMX has a part for each step of the depth, other kernels one before the product.
+    /// Must not multiply.
+    fn part(&mut self, part: usize, parts: usize);
+}
+
+/// Nothing.
+impl Beside for () {
+    #[inline(always)]
+    fn part(&mut self, _: usize, _: usize) {}
+}
+
 /// Where the sums of one strip times one panel go: row `r`, column `c` at `r * stride + c`, an f32's bits or an i32.
 pub struct Sums<'a> {
     /// From the first sum on, as far as [`Kernel::rows_written`] rows reach.
@@ -71,6 +85,11 @@ impl Default for Tile {
 }
 
 impl Tile {
+    /// To be written by `kernel`.
+    pub fn sums(&mut self, kernel: Kernel) -> Sums<'_> {
+        Sums { words: &mut self.0, stride: kernel.columns() }
+    }
+
     /// The sums as integers.
     pub fn integers(&self) -> &[i32] {
         bytemuck::cast_slice(&self.0)

@@ -1,6 +1,6 @@
 //! The right side of a product, packed once for the kernel that will read it.
 
-use super::{Aligned, Kernel, Strip, Sums, Tile, to_bf16};
+use super::{Aligned, Beside, Kernel, Strip, Sums, Tile, to_bf16};
 
 /// A matrix of `outer` columns and `inner` depth as panels of [`Kernel::columns`] columns. Within a panel the words of depth follow
 /// each other, and each holds four bytes of every column. What is beyond the matrix is zero.
@@ -114,14 +114,20 @@ impl Panels {
     /// `strip` times panel `panel` into `tile`.
     #[inline(always)]
     pub fn multiply(&self, strip: Strip<'_>, panel: usize, tile: &mut Tile) {
-        self.multiply_into(strip, panel, Sums { words: &mut tile.0, stride: self.kernel.columns() });
+        self.multiply_into(strip, panel, tile.sums(self.kernel));
     }
 
     /// `strip` times panel `panel` into `out`.
     #[inline(always)]
     pub fn multiply_into(&self, strip: Strip<'_>, panel: usize, out: Sums<'_>) {
+        self.multiply_beside(strip, panel, out, &mut ());
+    }
+
+    /// `strip` times panel `panel` into `out`, with something else beside it: see [`Beside`].
+    #[inline(always)]
+    pub fn multiply_beside(&self, strip: Strip<'_>, panel: usize, out: Sums<'_>, beside: &mut impl Beside) {
         let depth = self.kernel.depth_bytes(self.inner);
         let bytes = depth * self.kernel.columns();
-        self.kernel.multiply(strip, &self.data.bytes()[panel * bytes..][..bytes], depth, out);
+        self.kernel.multiply(strip, &self.data.bytes()[panel * bytes..][..bytes], depth, out, beside);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use super::{Element, Panels, Strip, Sums, Tile, plain};
+use super::{Beside, Element, Panels, Strip, Sums, Tile, plain};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, x86};
 
@@ -136,10 +136,10 @@ impl Kernel {
         }
     }
 
-    /// `strip` times `panel`, which has `depth` bytes of each column, into `out`. Inlined with all that is behind it: arguments
-    /// that go through memory wait until the caller's last results have left for the cache.
+    /// `strip` times `panel`, which has `depth` bytes of each column, into `out`, with something else beside it. Inlined with all
+    /// that is behind it: arguments that go through memory wait until the caller's last results have left for the cache.
     #[inline(always)]
-    pub fn multiply(self, strip: Strip<'_>, panel: &[u8], depth: usize, out: Sums<'_>) {
+    pub fn multiply(self, strip: Strip<'_>, panel: &[u8], depth: usize, out: Sums<'_>, beside: &mut impl Beside) {
         let columns = self.columns();
         let whole = depth > 0 && panel.len() == depth * columns && self.depth_bytes(depth / self.element.size()) == depth;
         let room = out.stride >= columns && super::reach(self.rows_written(strip.rows), out.stride, columns, out.words.len());
@@ -151,10 +151,13 @@ impl Kernel {
             strip.stride,
             panel.len()
         );
+        #[cfg(target_arch = "x86_64")]
+        if self.isa == Isa::Amx && self.element != Element::F32 {
+            return amx::multiply(self.element, strip, panel, depth, out, beside);
+        }
+        beside.part(0, 1);
         match self.isa {
             Isa::Plain => plain::multiply(self.element, strip, panel, depth, columns, out),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Amx if self.element != Element::F32 => amx::multiply(self.element, strip, panel, depth, out),
             #[cfg(target_arch = "x86_64")]
             isa => x86::multiply(isa, self.element, strip, panel, depth / 4, out),
             #[cfg(not(target_arch = "x86_64"))]

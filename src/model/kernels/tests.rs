@@ -152,6 +152,55 @@ fn sums_without_room_are_never_written() {
     panels.multiply_into(Strip { bytes: &[0; 64], stride: 64, rows: 1 }, 0, sums);
 }
 
+/// Notes what it is asked for, and keeps the vector units busy.
+#[derive(Default)]
+struct Noted {
+    parts: Vec<(usize, usize)>,
+    work: Vec<f32>,
+}
+
+impl Beside for Noted {
+    fn part(&mut self, part: usize, parts: usize) {
+        self.parts.push((part, parts));
+        self.work.resize(256, 0.5);
+        self.work.iter_mut().enumerate().for_each(|(i, x)| *x = x.mul_add(1.5, i as f32));
+    }
+}
+
+#[test]
+fn what_goes_on_beside_a_product_is_asked_for_each_part_once_and_moves_no_sum() {
+    for element in [Element::Int8, Element::Bf16, Element::F32] {
+        for kernel in kernels(element) {
+            let (inner, outer) = (192, kernel.columns());
+            let panels = match element {
+                Element::Int8 => Panels::from_codes(kernel, outer, inner, &vec![3; outer * inner]),
+                _ => Panels::from_values(kernel, outer, inner, |column, at| ((column + at) % 7) as f32),
+            };
+            let depth = kernel.depth_bytes(inner);
+            for rows in [1, kernel.rows().div_ceil(2), kernel.rows()] {
+                let mut bytes = vec![0u8; rows * depth];
+                for row in bytes.chunks_exact_mut(depth) {
+                    // 1 in f32 and in bf16; any code will do for int8.
+                    row.chunks_exact_mut(element.size()).take(inner).for_each(|x| match element {
+                        Element::F32 => x.copy_from_slice(&1f32.to_le_bytes()),
+                        Element::Bf16 => x.copy_from_slice(&to_bf16(1.0).to_le_bytes()),
+                        Element::Int8 => x.fill(200),
+                    });
+                }
+                let strip = Strip { bytes: &bytes, stride: depth, rows };
+                let (mut alone, mut beside, mut noted) = (Tile::default(), Tile::default(), Noted::default());
+                panels.multiply(strip, 0, &mut alone);
+                panels.multiply_beside(strip, 0, beside.sums(kernel), &mut noted);
+                let sums = rows * kernel.columns();
+                assert_eq!(alone.integers()[..sums], beside.integers()[..sums], "{kernel:?}, {rows} rows");
+                let parts = noted.parts.len();
+                assert_eq!(noted.parts, (0..parts).map(|part| (part, parts)).collect::<Vec<_>>(), "{kernel:?}");
+                assert!(parts == if kernel.isa() == Isa::Amx && element != Element::F32 { depth / 64 } else { 1 });
+            }
+        }
+    }
+}
+
 #[test]
 #[should_panic(expected = "our own bug")]
 fn a_stride_that_overflows_is_never_followed() {
