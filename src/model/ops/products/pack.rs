@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::Matrix;
-use crate::model::kernels::{Aligned, Element, Kernel, Panels, to_bf16};
+use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, Panels, to_bf16};
 use crate::model::vector::vectorised;
 
 /// Words that are transposed together: a cache line of the target.
@@ -21,7 +21,7 @@ pub(super) fn by_rows(panels: &mut Panels, matrix: Matrix<'_>) {
             let stride = strip_of_rows(kernel, Matrix::new(rows, inner), &mut scratch.strip);
             // Columns beyond the matrix keep old values: nobody reads their sums, but they must not become a signal.
             panel.fill(0);
-            transpose_into(scratch.strip.words_mut(), stride / 4, panel, width);
+            transpose_into(scratch.strip.words_mut(), stride / 4, words, panel, width);
         });
     });
 }
@@ -42,7 +42,7 @@ pub(super) fn by_columns(panels: &mut Panels, matrix: Matrix<'_>) {
 
 /// `matrix` as rows of the left side; the distance of rows in bytes is returned.
 pub(super) fn strip_of_rows(kernel: Kernel, matrix: Matrix<'_>, strip: &mut Aligned) -> usize {
-    let stride = kernel.depth_bytes(matrix.columns);
+    let stride = stride_of(kernel, matrix.columns);
     let used = matrix.columns * kernel.element().size();
     strip.resize(matrix.rows() * stride);
     for (target, row) in strip.bytes_mut().chunks_exact_mut(stride).zip(matrix.values.chunks_exact(matrix.columns)) {
@@ -56,6 +56,11 @@ pub(super) fn strip_of_rows(kernel: Kernel, matrix: Matrix<'_>, strip: &mut Alig
     stride
 }
 
+/// A cache line more than a row: rows of 2 or 4 KiB would all fall into the same few sets of the first-level cache.
+fn stride_of(kernel: Kernel, inner: usize) -> usize {
+    kernel.depth_bytes(inner) + CACHE_LINE
+}
+
 /// Columns of `matrix` from `first` on, as many as there are `sums`, as rows of the left side; the distance of rows in bytes is
 /// returned. Each column's sum is added to `sums`.
 pub(super) fn strip_of_columns(
@@ -67,8 +72,7 @@ pub(super) fn strip_of_columns(
     scratch: &mut Vec<u32>,
 ) -> usize {
     let (inner, columns) = (matrix.rows(), sums.len());
-    let stride = kernel.depth_bytes(inner);
-    let words = stride / 4;
+    let (stride, words) = (stride_of(kernel, inner), kernel.depth_bytes(inner) / 4);
     strip.resize(columns * stride);
     let target = strip.words_mut();
     scratch.resize(BLOCK * columns, 0);
@@ -76,7 +80,7 @@ pub(super) fn strip_of_columns(
     for start in (0..words).step_by(BLOCK) {
         let count = BLOCK.min(words - start);
         words_of_columns(block, start..start + count, columns, scratch);
-        transpose_block(scratch, columns, count, &mut target[start..], words);
+        transpose_block(scratch, columns, count, &mut target[start..], stride / 4);
     }
     add_columns(block, sums);
     stride
@@ -154,12 +158,12 @@ vectorised! {
 }
 
 vectorised! {
-    /// Rows of `words` words as columns of lines of `width`.
-    fn transpose_into<'a>(rows: &'a [u32], words: usize, lines: &'a mut [u32], width: usize) {
+    /// Rows of `words` words, `stride` words apart, as columns of lines of `width`.
+    fn transpose_into<'a>(rows: &'a [u32], stride: usize, words: usize, lines: &'a mut [u32], width: usize) {
         // Block by block, so that the lines written to stay in the first-level cache.
         for start in (0..words).step_by(BLOCK) {
             let count = BLOCK.min(words - start);
-            for (column, row) in rows.chunks_exact(words).enumerate() {
+            for (column, row) in rows.chunks_exact(stride).enumerate() {
                 let lines = lines[start * width..].chunks_exact_mut(width);
                 for (line, word) in lines.zip(&row[start..start + count]) {
                     line[column] = *word;
