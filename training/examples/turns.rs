@@ -15,6 +15,7 @@ use paidan::text::{AppealTokenizer, Encoding, Reading};
 use paidan_training::config::{Precision, TrainConfig};
 use paidan_training::dataset::{Labels, Orders};
 use paidan_training::examples::{EncodedExample, Example, StepBatch, epoch_batches};
+use paidan_training::kept_memory::keep_memory;
 use paidan_training::optimizer::AdamW;
 use paidan_training::step::step;
 use paidan_training::trainer::Trainer;
@@ -58,6 +59,7 @@ enum Kind {
 }
 
 fn main() -> Result<()> {
+    keep_memory();
     let args = Args::parse();
     let config = TrainConfig { batch_size: RANDOM.0, precision: args.precision, ..TrainConfig::default() };
     let base = Artifacts::open(&args.base)?;

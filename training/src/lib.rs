@@ -19,6 +19,7 @@ pub mod duties;
 pub mod examples;
 pub mod export;
 mod gate;
+pub mod kept_memory;
 pub mod labelled;
 #[cfg(test)]
 mod learning_tests;

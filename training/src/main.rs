@@ -21,6 +21,7 @@ use paidan_training::dataset::{Labels, Orders};
 use paidan_training::duties;
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
+use paidan_training::kept_memory::keep_memory;
 use paidan_training::likeness::measure;
 use paidan_training::matters;
 use paidan_training::recurrences::backtest;
@@ -121,6 +122,7 @@ fn returns(args: &LikenessArgs) -> Result<()> {
 }
 
 fn main() -> ExitCode {
+    keep_memory();
     let result = match Cli::parse().command {
         Command::Adapt(args) => adapt_base(&args),
         Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),

@@ -251,3 +251,46 @@ fn a_base_model_that_is_none_is_refused() {
     assert!(stderr(&output).contains("model.safetensors is missing"), "{}", stderr(&output));
     assert!(!Path::new(&workshop.path("model")).exists(), "nothing half-made is left");
 }
+
+/// The program starts once more to have its memory kept: nobody outside may see it, but in the time.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_program_that_starts_itself_anew_has_the_same_arguments_environment_and_ending() {
+    let ask = |own: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+        command.args(["repeats", "--orders", "no such/订单 \"1\".jsonl", "--labels", "", "--json", "-x"]);
+        command.env_remove("MALLOC_TRIM_THRESHOLD_").env_remove("MALLOC_MMAP_THRESHOLD_");
+        command.envs(own.map(|limit| ("MALLOC_MMAP_THRESHOLD_", limit)));
+        let output = command.output().expect("paidan-train runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (anew, at_once) = (ask(None), ask(Some("1048576")));
+    assert_eq!(anew, at_once);
+    assert!(anew.0.is_some_and(|code| code != 0), "{anew:?}");
+}
+
+/// What the program's own environment says, read by a program that it starts: the limits are there, unless somebody set one.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn memory_is_kept_unless_somebody_else_decided() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A named pipe: the program waits in it, so that its environment can be read in peace.
+    let pipe = folder.path().join("orders.jsonl");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    for (own, expected) in [(None, "MALLOC_TRIM_THRESHOLD_=17179869184"), (Some("1"), "MALLOC_MMAP_THRESHOLD_=1")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+        command.arg("repeats").arg("--orders").arg(&pipe).args(["--labels", "none"]);
+        command.env_remove("MALLOC_TRIM_THRESHOLD_").env_remove("MALLOC_MMAP_THRESHOLD_");
+        command.envs(own.map(|limit| ("MALLOC_MMAP_THRESHOLD_", limit)));
+        let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("paidan-train runs");
+        // Opening succeeds when the program has opened the other end: then it has long been started anew.
+        let writer = std::fs::OpenOptions::new().write(true).open(&pipe).expect("the other end is open");
+        let environment = std::fs::read(format!("/proc/{}/environ", child.id())).expect("its environment");
+        drop(writer);
+        child.wait().expect("it ends");
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(environment.split('\0').any(|one| one == expected), "{expected} is not in {environment:?}");
+        assert_eq!(own.is_some(), !environment.contains("MALLOC_TRIM_THRESHOLD_"));
+    }
+}
