@@ -105,14 +105,14 @@ def shapes(run, runners: list) -> list:
 
 def tune_mix(run, runner: Runner) -> None:
     """Form, then every batching with every number of streams, then form again, on a part of the texts. Batchings take turns, and the
-    best time of each setting counts: on a busy machine one pass says more of its moment than of the setting. Nothing is loaded
-    twice: OpenVINO's worker keeps what it had, and that adds up."""
+    best time of each setting counts: on a busy machine one pass says more of its moment than of the setting. What takes
+    turns is loaded once: OpenVINO's worker keeps what it had, and that adds up."""
     runner.process.ask(op="texts", ids=run.texts[:: 16 if run.quick else 4])
     # The first pass meets every shape for the first time.
     passes = 2 if run.quick else 4
 
     def seconds(candidates: list) -> list:
-        """The best time of each that runs, and its settings, quickest first."""
+        """The best time of each that runs, and its settings."""
         found = {}
         for _ in range(passes):
             for i, settings in enumerate(candidates):
@@ -122,7 +122,7 @@ def tune_mix(run, runner: Runner) -> None:
                     found[i] = min(took, found.get(i, took))
                 except Refused as refused:
                     run.say(f"{runner.name}, {describe(settings)}: {refused}")
-        return [(took, candidates[i]) for i, took in sorted(found.items(), key=lambda one: one[1])]
+        return [(took, candidates[i]) for i, took in found.items()]
 
     def choose(groups: list) -> None:
         found = [one for group in groups for one in seconds(group)]

@@ -255,7 +255,7 @@ fn a_base_model_that_is_none_is_refused() {
 /// The program starts once more to have its memory kept: nobody outside may see it, but in the time.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn a_program_that_starts_itself_anew_has_the_same_arguments_environment_and_ending() {
+fn a_program_that_starts_itself_anew_has_the_same_arguments_and_ending() {
     let ask = |own: Option<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
         command.args(["repeats", "--orders", "no such/订单 \"1\".jsonl", "--labels", "", "--json", "-x"]);
@@ -270,7 +270,7 @@ fn a_program_that_starts_itself_anew_has_the_same_arguments_environment_and_endi
     assert!(anew.0.is_some_and(|code| code != 0), "{anew:?}");
 }
 
-/// What the program's own environment says, read by a program that it starts: the limits are there, unless somebody set one.
+/// The limits are in the environment that the program started anew with, unless somebody set one.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn memory_is_kept_unless_somebody_else_decided() {
