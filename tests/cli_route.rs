@@ -26,6 +26,7 @@ fn route_reads_standard_input_and_prints_json() {
         assert_eq!(departments.len(), if args.len() == 2 { 5 } else { 2 });
         let probabilities: Vec<f64> = departments.iter().filter_map(|d| d["probability"].as_f64()).collect();
         assert!(probabilities.is_sorted_by(|a, b| a >= b), "{probabilities:?}");
+        assert_eq!(answer["parts"], serde_json::json!([]), "one matter");
         assert!(
             answer["dispute_risk"].is_number() && answer["needs_review"].is_boolean() && answer["model_version"].is_string()
         );

@@ -23,10 +23,12 @@ fn decide(router: &Router, text: &str) -> Decision {
     router.route(&[prepare(router, text)]).expect("a decision").remove(0)
 }
 
-/// Two appeals put together with a word that begins another matter, for each pair.
+/// Two appeals put together with a word that begins another matter, for each pair and word.
 fn pairs() -> Vec<String> {
     let others = |i: usize| (0..APPEALS.len()).filter(move |j| *j != i);
-    (0..APPEALS.len()).flat_map(|i| others(i).map(move |j| format!("{}。另外，{}", APPEALS[i], APPEALS[j]))).collect()
+    let joined =
+        |i: usize, j: usize| ["另外，", "还有", "同时", "此外，"].map(|word| format!("{}。{word}{}", APPEALS[i], APPEALS[j]));
+    (0..APPEALS.len()).flat_map(|i| others(i).flat_map(move |j| joined(i, j))).collect()
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use paidan::catalog::Basis;
+use paidan::catalog::{Basis, Unit};
 use paidan::model::Department;
-use paidan::routing::{Decision, Ground, RankedDepartment, RiskFactor, documents as cited};
+use paidan::routing::{Decision, Ground, Part, RankedDepartment, RiskFactor, documents as cited};
 use serde_json::{Value, json};
 
 /// The whole answer, with the first `top` departments.
@@ -18,10 +18,19 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
     };
     let evidence: Vec<Value> =
         decision.evidence.iter().map(|e| json!({"start": e.start, "end": e.end, "weight": e.weight})).collect();
-    let unit = decision.unit.as_ref().map(|unit| json!({"name": unit.name, "district": unit.district}));
+    let unit = |unit: &Option<Arc<Unit>>| unit.as_ref().map(|unit| json!({"name": unit.name, "district": unit.district}));
+    let part = |part: &Part| {
+        json!({
+            "start": part.chars.start,
+            "end": part.chars.end,
+            "departments": ranking(&part.departments),
+            "unit": unit(&part.unit),
+            "reason": part.reason,
+        })
+    };
     let answer = json!({
         "departments": ranking(&decision.departments),
-        "unit": unit,
+        "unit": unit(&decision.unit),
         "supporting_departments": listed(&decision.supporting_departments),
         "reason": decision.reason,
         "basis": decision.basis.iter().map(ground).collect::<Vec<_>>(),
@@ -32,6 +41,7 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
         "risk_factors": decision.risk_factors.iter().map(factor).collect::<Vec<_>>(),
         "needs_review": decision.needs_review(),
         "reasons": decision.review_reasons,
+        "parts": decision.parts.iter().map(part).collect::<Vec<_>>(),
         "evidence": evidence,
         "model_version": version,
         "catalog_version": decision.catalog_version,

@@ -3,7 +3,9 @@
 //!
 //! A split costs a dispatcher a second order, and a needless one costs two units their time; so the bounds were chosen for
 //! precision, on the development half of the appeals that were labelled by hand (`training/labels/matters.tsv`): a part counts only
-//! if it is likely to be its department's and hardly the other's. What is less sure belongs to the matter before it.
+//! if it is likely to be its department's and hardly the other's, and if the whole appeal says something of that department too: a
+//! sentence that means another department only without what stands around it is no matter. What is less sure belongs to the matter
+//! before it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use crate::text::{AppealFields, CleanText, parts};
 const LEAST_PROBABILITY: f32 = 0.6;
 /// Greatest probability that a part gives to the lead of the part it is told apart from.
 const GREATEST_DOUBT: f32 = 0.05;
+/// Least probability that the whole appeal gives to a part's lead.
+const LEAST_IN_WHOLE: f32 = 0.005;
 
 /// Most tokens of a part that are read: a matter is told in less, and a long text must not be paid for twice.
 const PART_TOKENS: usize = 128;
@@ -79,7 +83,7 @@ impl Router {
 /// Tells in the answer which matters an appeal holds, if they are several. Whoever returned the order does not get a part of it:
 /// then it is left whole, and a person looks at it anyway.
 pub(super) fn tell(decision: &mut Decision, objections: &[Objection], candidates: Vec<(Range<u32>, Decision)>) {
-    let parts = split(candidates);
+    let parts = split(candidates, decision);
     let returned = |part: &Part| {
         part.departments.first().is_some_and(|lead| objections.iter().any(|one| one.excludes(&lead.department.id)))
     };
@@ -90,15 +94,16 @@ pub(super) fn tell(decision: &mut Decision, objections: &[Objection], candidates
     decision.review_reasons.push(ReviewReason::SeveralMatters);
 }
 
-/// From candidate parts with their answers, in the text's order, to the parts that are told apart; empty if it is one matter. A part
-/// reaches from its first character to the next one's, and has the answer of the surest of the candidates in it.
-fn split(candidates: Vec<(Range<u32>, Decision)>) -> Vec<Part> {
+/// From candidate parts with their answers, in the text's order, and the answer to the whole appeal, to the parts that are told apart;
+/// empty if it is one matter. A part reaches from its first character to the next one's, and has the answer of the surest of the
+/// candidates in it.
+fn split(candidates: Vec<(Range<u32>, Decision)>, whole: &Decision) -> Vec<Part> {
     let (Some(start), Some(end)) = (candidates.first().map(|one| one.0.start), candidates.last().map(|one| one.0.end)) else {
         return Vec::new();
     };
     let mut parts: Vec<(Range<u32>, Decision)> = Vec::new();
     for (chars, decision) in candidates {
-        if !is_sure(&decision) {
+        if !is_sure(&decision, whole) {
             continue;
         }
         let known = parts.iter().position(|(_, part)| lead(part) == lead(&decision));
@@ -133,18 +138,21 @@ fn lead(decision: &Decision) -> &str {
     &decision.lead().department.id
 }
 
-/// Likely enough, or settled by a standing ruling.
-fn is_sure(decision: &Decision) -> bool {
-    decision.lead().probability >= LEAST_PROBABILITY || !decision.model_opinion.is_empty()
+/// Likely enough by itself and not ruled out by the whole appeal, or settled by a standing ruling.
+fn is_sure(part: &Decision, whole: &Decision) -> bool {
+    let opinion = if whole.model_opinion.is_empty() { &whole.departments } else { &whole.model_opinion };
+    !part.model_opinion.is_empty()
+        || (part.lead().probability >= LEAST_PROBABILITY && given(opinion, lead(part)) >= LEAST_IN_WHOLE)
 }
 
 /// The greater of the probabilities that two parts give to each other's lead.
 fn doubt(one: &Decision, other: &Decision) -> f32 {
-    let given = |decision: &Decision, id: &str| {
-        let department = decision.departments.iter().find(|ranked| ranked.department.id == id);
-        department.map_or(0.0, |ranked| ranked.probability)
-    };
-    given(one, lead(other)).max(given(other, lead(one)))
+    given(&one.departments, lead(other)).max(given(&other.departments, lead(one)))
+}
+
+/// The probability of a department, 0 if it is not among them.
+fn given(ranking: &[RankedDepartment], id: &str) -> f32 {
+    ranking.iter().find(|ranked| ranked.department.id == id).map_or(0.0, |ranked| ranked.probability)
 }
 
 #[cfg(test)]
@@ -183,6 +191,12 @@ mod tests {
         (at..at + 10, decision)
     }
 
+    /// Splits candidates of an appeal whose answer as a whole says something of each department.
+    fn split(candidates: Vec<(Range<u32>, Decision)>) -> Vec<Part> {
+        let whole = candidate(0, &[("城管", 0.7), ("公交", 0.2), ("供电", 0.02), ("环保", 0.01)]).1;
+        super::split(candidates, &whole)
+    }
+
     fn leads(parts: &[Part]) -> Vec<(Range<u32>, &str)> {
         parts.iter().map(|part| (part.chars.clone(), part.departments[0].department.id.as_str())).collect()
     }
@@ -204,6 +218,22 @@ mod tests {
         let shared = candidate(10, &[("公交", 0.8), ("城管", 0.06)]);
         assert!(split(vec![candidate(0, &[("城管", 0.9)]), shared]).is_empty(), "perhaps the first one's too");
         assert!(split(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_department_that_the_whole_appeal_says_nothing_of_is_no_part_of_it() {
+        let candidates = || vec![candidate(0, &[("城管", 0.9)]), candidate(10, &[("公交", 0.9)])];
+        let told = |whole: &[(&str, f32)]| super::split(candidates(), &candidate(0, whole).1).len();
+        assert_eq!(told(&[("城管", 0.97), ("公交", 0.01)]), 2);
+        assert_eq!(told(&[("城管", 0.97), ("公交", 0.004)]), 0, "it only looks so without what stands around it");
+        assert_eq!(told(&[("城管", 0.97)]), 0);
+        let mut ruled = candidate(0, &[("供电", 1.0)]).1;
+        ruled.model_opinion = candidate(0, &[("城管", 0.6), ("公交", 0.3)]).1.departments;
+        assert_eq!(super::split(candidates(), &ruled).len(), 2, "a ruling on the whole leaves the model's own opinion of it");
+        let mut settled = candidate(10, &[("公交", 0.1)]);
+        settled.1.model_opinion = vec![settled.1.departments[0].clone()];
+        let with = vec![candidate(0, &[("城管", 0.9)]), settled];
+        assert_eq!(super::split(with, &candidate(0, &[("城管", 1.0)]).1).len(), 2, "a ruling on a part settles it");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! Operators put the matters of a call one after the other: numbered (1、…2、…), with a word that begins another one (另外, 还有,
 //! 同时), or as a sentence that names a place nobody named before. Other sentences go on with the same matter. Each of these is only
 //! a candidate; whether the parts are different departments' business is for the router to say. An item of a list is read with
-//! what introduces the list: alone it says too little (合同不合理:1、贷款下不来要罚款). What is quoted is nobody's matter now, so a call that quotes earlier calls and replies is looked at from its last
-//! "市民再次来电反映:" on, and up to the first reply that follows.
+//! what introduces the list: alone it says too little (合同不合理:1、贷款下不来要罚款). What is quoted is nobody's matter now, so a
+//! call that quotes earlier calls and replies is looked at from its last "市民再次来电反映:" on, and up to the first reply that follows.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -37,6 +37,9 @@ pub(super) const REPLY: &str = r"(?:于|已告知)?20[0-9]{2}-[0-9]{1,2}-[0-9]{1
 const ANOTHER: &str = r"另外|此外|另有|另一方面|另,|另:|还有|同时|其次|再者|再有|除此之外|除了以上|还反映|还想|还要";
 /// A number that begins an item of a list; the letter behind it shows that it is no decimal.
 const ITEM: &str = r"\(?(?:[1-9][0-9]?|[一二三四五六七八九十])[、.):]\s*|[1-9](?:是|,)|第[一二三四五六七八九][,、:点]|[一二三四五六七八九]是|其[一二三四五],";
+
+/// What begins a sentence that concludes from what was said before it: a place that it names is that of no other matter.
+const CONCLUSIONS: [&str; 8] = ["故", "因此", "所以", "希望", "望", "要求", "请", "诉求"];
 
 /// How far into a sentence its place may stand, in characters.
 const PLACE_WITHIN: usize = 40;
@@ -163,12 +166,15 @@ fn is_item(rest: &str) -> bool {
     })
 }
 
-/// Whether the sentence that begins here names a place early on, and one that nobody named before it.
+/// Whether the sentence that begins here is no conclusion, and names a place early on that nobody named before it.
 fn names_another_place(before: &str, rest: &str) -> bool {
     if letters(before) < LEAST_LETTERS {
         return false;
     }
     let sentence = rest.split(['。', '!', '?', ';']).next().unwrap_or_default();
+    if CONCLUSIONS.iter().any(|word| sentence.starts_with(word)) && !sentence.starts_with("请问") {
+        return false;
+    }
     let beginning: String = sentence.chars().take(PLACE_WITHIN).collect();
     let named = places(&beginning);
     !named.is_empty() && {
@@ -216,6 +222,9 @@ mod tests {
             ["甲乙路的路灯坏了三个月没人修。晚上什么都看不见", "丙丁路公交站等车要一个小时"]
         );
         assert!(cut("甲乙路的路灯坏了三个月没人修。某区甲乙路晚上什么都看不见").is_empty(), "the same place");
+        let wish = "甲乙路的路灯坏了三个月没人修。";
+        assert!(cut(&format!("{wish}希望丙丁路派出所的工作人员到场处理")).is_empty(), "a conclusion, not another matter");
+        assert_eq!(cut(&format!("{wish}请问丙丁路的公交站什么时候通车呢")).len(), 2, "a question");
     }
 
     #[test]
