@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, MAX_COLUMNS, Panels, Strip, Sums, Tile};
-use crate::model::vector::{LANES, exp, lanes, power_of_two, vectorised};
+use crate::model::vector::{LANES, exp, greatest, lanes, power_of_two, total, vectorised};
 
 /// How many bf16 a cache line holds.
 const CHUNK: usize = CACHE_LINE / 2;
@@ -181,23 +181,26 @@ fn highest(scores: &mut [f32], count: usize) -> f32 {
     for chunk in scores.as_chunks::<LANES>().0 {
         highest = lanes(|i| if chunk[i] > highest[i] { chunk[i] } else { highest[i] });
     }
-    highest.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    greatest(highest)
 }
 
 vectorised! {
     /// Probabilities but for the division by their sum, as f32.
     fn softmax<'a>(sizes: Sizes, scores: &'a mut [f32], out: &'a mut [f32], sums: &'a mut [f32]) {
         let used = sizes.count.next_multiple_of(LANES);
+        // All rows' highest first: none waits for another's.
+        for (row, sum) in sums[..sizes.rows].iter_mut().enumerate() {
+            *sum = highest(&mut scores[row * sizes.padded..][..used], sizes.count);
+        }
         for row in 0..sizes.rows {
-            let scores = &mut scores[row * sizes.padded..][..used];
-            let highest = highest(scores, sizes.count);
+            let (scores, highest) = (&scores[row * sizes.padded..][..used], sums[row]);
             let out = &mut out[row * sizes.stride / 4..][..used];
             let mut sum = [0f32; LANES];
             for (out, scores) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(scores.as_chunks::<LANES>().0) {
                 *out = lanes(|i| exp(scores[i] - highest));
                 sum = lanes(|i| sum[i] + out[i]);
             }
-            sums[row] = sum.iter().sum();
+            sums[row] = total(sum);
         }
     }
 }
@@ -206,9 +209,12 @@ vectorised! {
     /// Probabilities but for the division by their sum, as bf16, from scores in powers of two.
     fn softmax_bf16<'a>(sizes: Sizes, scores: &'a mut [f32], out: &'a mut [u16], sums: &'a mut [f32]) {
         let used = sizes.count.next_multiple_of(CHUNK);
+        // All rows' highest first: none waits for another's.
+        for (row, sum) in sums[..sizes.rows].iter_mut().enumerate() {
+            *sum = highest(&mut scores[row * sizes.padded..][..used], sizes.count);
+        }
         for row in 0..sizes.rows {
-            let scores = &mut scores[row * sizes.padded..][..used];
-            let highest = highest(scores, sizes.count);
+            let (scores, highest) = (&scores[row * sizes.padded..][..used], sums[row]);
             let out = &mut out[row * sizes.stride / 2..][..used];
             let mut sum = [0f32; LANES];
             for (out, scores) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(scores.as_chunks::<LANES>().0) {
@@ -217,7 +223,7 @@ vectorised! {
                 // None is below zero, none is large: half up will do.
                 *out = lanes(|i| ((powers[i].to_bits() + 0x8000) >> 16) as u16);
             }
-            sums[row] = sum.iter().sum();
+            sums[row] = total(sum);
         }
     }
 }

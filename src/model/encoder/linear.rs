@@ -123,13 +123,17 @@ impl PackedLinear {
         let (mut first_tile, mut second_tile) = (Tile::default(), Tile::default());
         let (mut tile, mut full) = (&mut first_tile, &mut second_tile);
         let mut waiting = (0..0, 0..0);
+        let strips = rows.count().div_ceil(kernel.rows());
         // Panel by panel: one is read by all strips while it is in cache.
         for panel in 0..self.panels.count() {
             let (first, columns) = self.panels.columns(panel);
-            for start in (0..rows.count()).step_by(kernel.rows()) {
+            for (at, start) in (0..rows.count()).step_by(kernel.rows()).enumerate() {
                 let strip = rows.strip(start, kernel.rows());
-                let mut finishing = Finishing::<INT8, _, _>::new(self, rows, waiting, full, out, follow);
-                self.panels.multiply_beside(strip, panel, tile.sums(kernel), &mut finishing);
+                let finishing = Finishing::<INT8, _, _>::new(self, rows, waiting, full, out, follow);
+                // A strip begins its share of the next panel's way.
+                let next = if kernel.is_tiled() { panel + 1 } else { self.panels.count() };
+                let ahead = self.panels.ahead(next, at, strips);
+                self.panels.multiply_beside(strip, panel, tile.sums(kernel), &mut (ahead, finishing));
                 waiting = (start..start + strip.rows, first..first + columns);
                 std::mem::swap(&mut tile, &mut full);
             }

@@ -3,7 +3,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use crate::model::vector::{fold, sum, vectorised};
+use crate::model::vector::{LANES, fold, lanes, sum, total, vectorised};
 
 /// Weight and bias of a layer norm.
 pub(super) struct Norm {
@@ -18,11 +18,11 @@ impl Norm {
         self.weight.iter().zip(&self.bias).map(|(weight, bias)| 3.0 * weight.abs() + bias.abs()).collect()
     }
 
-    /// Normalises one row in place. In two passes: the one-pass formula cancels.
+    /// Normalises one row, whose sum is known, in place. In two passes: the one-pass formula cancels.
     #[inline(always)]
-    fn row(&self, row: &mut [f32]) {
+    fn row(&self, row: &mut [f32], sum: f32) {
         let width = row.len() as f32;
-        let mean = sum(row) / width;
+        let mean = sum / width;
         let variance = fold(row, |lane, x| (x - mean).mul_add(x - mean, lane)) / width;
         let scale = 1.0 / (variance + self.epsilon).sqrt();
         for ((y, w), b) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
@@ -36,10 +36,16 @@ vectorised! {
     pub(super) fn add_and_normalise<'a>(norm: &'a Norm, x: &'a mut [f32], y: &'a [f32]) {
         let width = norm.weight.len();
         for (x, y) in x.chunks_exact_mut(width).zip(y.chunks_exact(width)) {
-            for (x, y) in x.iter_mut().zip(y) {
-                *x += y;
+            let (mut sums, values, others) = ([0f32; LANES], x.as_chunks_mut::<LANES>(), y.as_chunks::<LANES>());
+            for (x, y) in values.0.iter_mut().zip(others.0) {
+                *x = lanes(|i| x[i] + y[i]);
+                sums = lanes(|i| sums[i] + x[i]);
             }
-            norm.row(x);
+            for ((sum, x), y) in sums.iter_mut().zip(values.1).zip(others.1) {
+                *x += y;
+                *sum += *x;
+            }
+            norm.row(x, total(sums));
         }
     }
 }
@@ -106,7 +112,7 @@ vectorised! {
             for ((y, b), c) in row.iter_mut().zip(types).zip(positions) {
                 *y = *y + b + c;
             }
-            tables.norm.row(row);
+            tables.norm.row(row, sum(row));
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, Strip, to_bf16};
-use crate::model::vector::{extremes, vectorised};
+use crate::model::vector::{Extremes, LANES, extremes, lanes, vectorised};
 
 /// Rows of one depth, as f32, bf16 or u8 codes. An int8 row stands for `low + scale * code`.
 #[derive(Default)]
@@ -96,10 +96,9 @@ vectorised! {
 
 /// One row to codes: its least value becomes 0, its greatest 255. Returns what a step is worth, and the least value.
 #[inline(always)]
-fn quantise_row(values: &[f32], codes: &mut [u8]) -> (f32, f32) {
+fn quantise_row(values: &[f32], (least, greatest): (f32, f32), codes: &mut [u8]) -> (f32, f32) {
     // Adding it leaves the nearest integer in the low bits.
     const ROUND: f32 = 8_388_608.0;
-    let (least, greatest) = extremes(values);
     let range = greatest - least;
     let inverse = if range > 0.0 { 255.0 / range } else { 0.0 };
     for (code, x) in codes.iter_mut().zip(values) {
@@ -113,7 +112,7 @@ vectorised! {
     fn quantise<'a>(values: &'a [f32], inner: usize, rows: &'a mut [u8], stride: usize, scales: Scales<'a>) {
         let targets = rows.chunks_exact_mut(stride).zip(scales.scales.iter_mut().zip(scales.lows.iter_mut()));
         for (source, (target, (scale, low))) in values.chunks_exact(inner).zip(targets) {
-            (*scale, *low) = quantise_row(source, target);
+            (*scale, *low) = quantise_row(source, extremes(source), target);
         }
     }
 }
@@ -130,10 +129,18 @@ vectorised! {
     ) {
         let targets = rows.chunks_exact_mut(stride).zip(scales.scales.iter_mut().zip(scales.lows.iter_mut()));
         for (source, (target, (scale, low))) in values.chunks_exact(factors.len()).zip(targets) {
-            for ((y, x), factor) in smooth.iter_mut().zip(source).zip(factors) {
+            let (chunks, rest) = smooth.as_chunks_mut::<LANES>();
+            let (values, factors) = (source.as_chunks::<LANES>(), factors.as_chunks::<LANES>());
+            let mut extremes = Extremes::new();
+            for ((y, x), factor) in chunks.iter_mut().zip(values.0).zip(factors.0) {
+                *y = lanes(|i| x[i] * factor[i]);
+                extremes.meet(y);
+            }
+            for ((y, x), factor) in rest.iter_mut().zip(values.1).zip(factors.1) {
                 *y = x * factor;
             }
-            (*scale, *low) = quantise_row(smooth, target);
+            let extremes = extremes.ends(rest);
+            (*scale, *low) = quantise_row(smooth, extremes, target);
         }
     }
 }

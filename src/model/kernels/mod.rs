@@ -9,6 +9,7 @@
 //! int8 is u8 times i8, summed exactly in i32: every kernel gives the plain version's integers. Before a kernel is used for the
 //! first time it is held against the plain one; one that errs on this processor is never chosen.
 
+mod ahead;
 mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -20,6 +21,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use ahead::Ahead;
 pub use aligned::{Aligned, CACHE_LINE};
 pub use panels::Panels;
 pub use select::{Isa, Kernel};
@@ -64,6 +66,15 @@ pub trait Beside {
 impl Beside for () {
     #[inline(always)]
     fn part(&mut self, _: usize, _: usize) {}
+}
+
+/// One after the other.
+impl<A: Beside, B: Beside> Beside for (A, B) {
+    #[inline(always)]
+    fn part(&mut self, part: usize, parts: usize) {
+        self.0.part(part, parts);
+        self.1.part(part, parts);
+    }
 }
 
 /// Where the sums of one strip times one panel go: row `r`, column `c` at `r * stride + c`, an f32's bits or an i32.

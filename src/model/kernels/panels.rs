@@ -1,6 +1,6 @@
 //! The right side of a product, packed once for the kernel that will read it.
 
-use super::{Aligned, Beside, Kernel, Strip, Sums, Tile, to_bf16};
+use super::{Ahead, Aligned, Beside, Kernel, Strip, Sums, Tile, to_bf16};
 
 /// A matrix of `outer` columns and `inner` depth as panels of [`Kernel::columns`] columns. Within a panel the words of depth follow
 /// each other, and each holds four bytes of every column. What is beyond the matrix is zero.
@@ -109,6 +109,13 @@ impl Panels {
     pub fn columns(&self, panel: usize) -> (usize, usize) {
         let first = panel * self.kernel.columns();
         (first, (self.outer - first).min(self.kernel.columns()))
+    }
+
+    /// Part `part` of `parts` of panel `panel`, to be brought nearer; nothing of a panel that is not there.
+    #[inline(always)]
+    pub fn ahead(&self, panel: usize, part: usize, parts: usize) -> Ahead<'_> {
+        let bytes = self.panel_bytes();
+        Ahead::new(&self.data, panel * bytes..(panel + 1) * bytes, part, parts)
     }
 
     /// `strip` times panel `panel` into `tile`.

@@ -116,6 +116,11 @@ impl Kernel {
         }
     }
 
+    /// Whether it multiplies tiles: a strip passes a panel so fast that the way of the next one from memory is what is waited for.
+    pub fn is_tiled(self) -> bool {
+        self.isa == Isa::Amx && self.element != Element::F32
+    }
+
     /// Bytes that `depth` elements take in strips and panels: whole steps of the kernel. What is beyond `depth` must be finite in
     /// strips (it meets zeros).
     pub fn depth_bytes(self, depth: usize) -> usize {
