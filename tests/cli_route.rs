@@ -5,6 +5,9 @@ mod cli;
 mod support;
 
 use cli::{DATA, Place};
+use paidan::model::file;
+use paidan::routing::Router;
+use paidan::text::Appeal;
 use serde_json::Value;
 
 #[test]
@@ -31,6 +34,31 @@ fn route_reads_standard_input_and_prints_json() {
             answer["dispute_risk"].is_number() && answer["needs_review"].is_boolean() && answer["model_version"].is_string()
         );
     }
+}
+
+#[test]
+fn route_prints_each_part_of_several_matters_as_json_and_for_people() {
+    let (place, sure) = (Place::new(), support::sure_model());
+    std::fs::copy(sure.path().join(file::WEIGHTS), place.path("model").join(file::WEIGHTS)).expect("copied");
+    let router = Router::open(sure.path()).expect("a model");
+    let parts = |text: &String| {
+        let prepared = router.prepare(&Appeal::from_text(text).expect("an appeal")).expect("prepared");
+        router.route(&[prepared]).expect("a decision").remove(0).parts
+    };
+    let texts = support::appeals_of_two_matters();
+    let (text, parts) =
+        texts.iter().map(|text| (text, parts(text))).find(|(_, parts)| !parts.is_empty()).expect("one is split");
+    let answer: Value = serde_json::from_str(&place.run(&["route", "--json", text]).well().out).expect("JSON");
+    let told = answer["parts"].as_array().expect("a list");
+    assert_eq!(told.len(), parts.len());
+    for (told, part) in told.iter().zip(&parts) {
+        assert_eq!(told["start"], part.chars.start);
+        assert_eq!(told["end"], part.chars.end);
+        assert_eq!(told["departments"][0]["department"], part.departments[0].department.id.as_str());
+        assert_eq!(told["reason"], part.reason.as_str());
+    }
+    let shown = place.run(&["route", text]).well().out;
+    assert!(shown.contains("诉求1  ") && shown.contains("诉求2  "), "{shown}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use paidan::routing::{Decision, PreparedAppeal, ReviewReason, Router};
 use paidan::text::Appeal;
-use support::{APPEALS, sure_model};
+use support::{APPEALS, appeals_of_two_matters, sure_model};
 
 /// A router whose answers are nearly certain, so that parts count.
 fn router() -> (tempfile::TempDir, Router) {
@@ -23,19 +23,11 @@ fn decide(router: &Router, text: &str) -> Decision {
     router.route(&[prepare(router, text)]).expect("a decision").remove(0)
 }
 
-/// Two appeals put together with a word that begins another matter, for each pair and word.
-fn pairs() -> Vec<String> {
-    let others = |i: usize| (0..APPEALS.len()).filter(move |j| *j != i);
-    let joined =
-        |i: usize, j: usize| ["另外，", "还有", "同时", "此外，"].map(|word| format!("{}。{word}{}", APPEALS[i], APPEALS[j]));
-    (0..APPEALS.len()).flat_map(|i| others(i).flat_map(move |j| joined(i, j))).collect()
-}
-
 #[test]
 fn an_appeal_of_two_matters_is_split_and_each_part_has_the_answer_that_it_has_alone() {
     let (_folder, router) = router();
     let mut split = 0;
-    for text in pairs() {
+    for text in appeals_of_two_matters() {
         let decision = decide(&router, &text);
         if decision.parts.is_empty() {
             assert!(!decision.review_reasons.contains(&ReviewReason::SeveralMatters));
@@ -54,13 +46,13 @@ fn an_appeal_of_two_matters_is_split_and_each_part_has_the_answer_that_it_has_al
             assert_eq!(part.reason, alone.reason);
         }
     }
-    assert!(split > 5, "{split} of {}", pairs().len());
+    assert!(split > 5, "{split} of {}", appeals_of_two_matters().len());
 }
 
 #[test]
 fn the_parts_of_an_appeal_do_not_depend_on_what_else_is_in_the_batch() {
     let (_folder, router) = router();
-    let texts: Vec<String> = pairs().into_iter().take(20).chain(APPEALS.map(str::to_owned)).collect();
+    let texts: Vec<String> = appeals_of_two_matters().into_iter().take(20).chain(APPEALS.map(str::to_owned)).collect();
     let together: Vec<PreparedAppeal> = texts.iter().map(|text| prepare(&router, text)).collect();
     let together = router.route(&together).expect("decisions");
     assert_eq!(together.len(), texts.len());
@@ -77,7 +69,7 @@ fn only_a_text_that_may_fall_into_parts_costs_more_and_its_tokens_are_counted() 
         assert!(appeal.parts.is_empty());
         assert_eq!(appeal.tokens(), appeal.encoding.ids.len());
     }
-    let appeal = prepare(&router, &pairs()[0]);
+    let appeal = prepare(&router, &appeals_of_two_matters()[0]);
     assert_eq!(appeal.parts.len(), 2);
     let parts: usize = appeal.parts.iter().map(|part| part.appeal.encoding.ids.len()).sum();
     assert_eq!(appeal.tokens(), appeal.encoding.ids.len() + parts);
@@ -88,7 +80,7 @@ fn only_a_text_that_may_fall_into_parts_costs_more_and_its_tokens_are_counted() 
 #[test]
 fn the_whole_appeal_is_answered_as_if_it_had_no_parts() {
     let (_folder, router) = router();
-    let with = prepare(&router, &pairs()[0]);
+    let with = prepare(&router, &appeals_of_two_matters()[0]);
     let without = PreparedAppeal { parts: Vec::new(), ..with.clone() };
     let (with, without) = (router.route(&[with]).expect("one").remove(0), router.route(&[without]).expect("one").remove(0));
     assert_eq!(with.departments, without.departments);

@@ -340,10 +340,17 @@ mod tests {
     }
 
     #[test]
-    fn extremes_are_found_wherever_they_stand() {
-        let mut values: Vec<f32> = (0..37).map(|i| (i as f32 * 1.7).sin()).collect();
-        (values[36], values[17]) = (9.0, -9.0);
-        assert_eq!(extremes(&values), (-9.0, 9.0));
+    fn extremes_are_found_wherever_they_stand_and_each_value_counts_once_in_a_sum() {
+        let values: Vec<f32> = (0..37).map(|i| (i as f32 * 1.7).sin()).collect();
+        for place in 0..values.len() {
+            let mut values = values.clone();
+            values[place] = -9.0;
+            values[(place + 11) % 37] = 9.0;
+            assert_eq!(extremes(&values), (-9.0, 9.0), "{place}");
+            let mut one = [0f32; 37];
+            one[place] = 3.0;
+            assert_eq!([sum(&one), dot(&one, &[2.0; 37])], [3.0, 6.0], "{place}");
+        }
     }
 
     #[test]

@@ -193,7 +193,15 @@ pub fn tiny_model() -> tempfile::TempDir {
     folder
 }
 
-/// The same, nearly certain of each answer.
+/// Two appeals put together with a word that begins another matter, for each pair and word.
+pub fn appeals_of_two_matters() -> Vec<String> {
+    let others = |i: usize| (0..APPEALS.len()).filter(move |j| *j != i);
+    let joined =
+        |i: usize, j: usize| ["另外，", "还有", "同时", "此外，"].map(|word| format!("{}。{word}{}", APPEALS[i], APPEALS[j]));
+    (0..APPEALS.len()).flat_map(|i| others(i).flat_map(move |j| joined(i, j))).collect()
+}
+
+/// The same model, nearly certain of each answer.
 pub fn sure_model() -> tempfile::TempDir {
     let folder = tiny_model();
     let path = folder.path().join(file::WEIGHTS);

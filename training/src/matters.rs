@@ -79,14 +79,12 @@ pub fn measure(model: &Path, orders: &Path, labels: &Path) -> Result<Report> {
     for half in Half::ALL {
         for set in SETS {
             let mut row = Row { half, set, appeals: 0, tally: Tally::default(), departments_right: 0 };
-            let in_set = |stratum: &str| match set {
+            let in_set = |row: &[String]| match set {
                 "all" => true,
-                "read" => is_read(stratum),
-                _ => stratum == set,
+                "read" => is_read(&row[0]),
+                _ => row[1] == set,
             };
-            for (label, decision) in
-                labelled.rows.iter().zip(&decisions).filter(|(row, _)| half.has(&row[0]) && in_set(&row[1]))
-            {
+            for (label, decision) in labelled.rows.iter().zip(&decisions).filter(|(row, _)| half.has(&row[0]) && in_set(row)) {
                 let (told, several) = (!decision.parts.is_empty(), label[2] == "1");
                 row.appeals += 1;
                 row.tally.count(told, several);
@@ -96,7 +94,7 @@ pub fn measure(model: &Path, orders: &Path, labels: &Path) -> Result<Report> {
         }
     }
     let needless = |half: Half| {
-        let rows = || labelled.rows.iter().zip(&decisions).filter(|(row, _)| is_read(&row[1]) && half.has(&row[0]));
+        let rows = || labelled.rows.iter().zip(&decisions).filter(|(row, _)| is_read(&row[0]) && half.has(&row[0]));
         let all: f64 = rows().map(|(row, _)| labelled.weight(&row[1])).sum();
         let wrong = rows().filter(|(row, decision)| row[2] == "0" && !decision.parts.is_empty());
         1000.0 * wrong.map(|(row, _)| labelled.weight(&row[1])).fold(0.0, |sum, weight| sum + weight) / all.max(1.0)
@@ -112,9 +110,9 @@ pub fn measure(model: &Path, orders: &Path, labels: &Path) -> Result<Report> {
     })
 }
 
-/// Whether a stratum is one of orders as they came.
-fn is_read(stratum: &str) -> bool {
-    !SETS.contains(&stratum)
+/// Whether a row is an order as it came, and not two put together.
+fn is_read(id: &str) -> bool {
+    !id.contains('+')
 }
 
 /// The text that a row labels: an order's, or two put together as the last cell says.

@@ -184,14 +184,19 @@ fn highest(scores: &mut [f32], count: usize) -> f32 {
     greatest(highest)
 }
 
+/// The highest score of each row, kept where its sum will be. All rows before their powers: none waits for another's reduction.
+#[inline(always)]
+fn highest_of_each(sizes: Sizes, used: usize, scores: &mut [f32], out: &mut [f32]) {
+    for (row, out) in out[..sizes.rows].iter_mut().enumerate() {
+        *out = highest(&mut scores[row * sizes.padded..][..used], sizes.count);
+    }
+}
+
 vectorised! {
     /// Probabilities but for the division by their sum, as f32.
     fn softmax<'a>(sizes: Sizes, scores: &'a mut [f32], out: &'a mut [f32], sums: &'a mut [f32]) {
         let used = sizes.count.next_multiple_of(LANES);
-        // All rows' highest first: none waits for another's.
-        for (row, sum) in sums[..sizes.rows].iter_mut().enumerate() {
-            *sum = highest(&mut scores[row * sizes.padded..][..used], sizes.count);
-        }
+        highest_of_each(sizes, used, scores, sums);
         for row in 0..sizes.rows {
             let (scores, highest) = (&scores[row * sizes.padded..][..used], sums[row]);
             let out = &mut out[row * sizes.stride / 4..][..used];
@@ -209,10 +214,7 @@ vectorised! {
     /// Probabilities but for the division by their sum, as bf16, from scores in powers of two.
     fn softmax_bf16<'a>(sizes: Sizes, scores: &'a mut [f32], out: &'a mut [u16], sums: &'a mut [f32]) {
         let used = sizes.count.next_multiple_of(CHUNK);
-        // All rows' highest first: none waits for another's.
-        for (row, sum) in sums[..sizes.rows].iter_mut().enumerate() {
-            *sum = highest(&mut scores[row * sizes.padded..][..used], sizes.count);
-        }
+        highest_of_each(sizes, used, scores, sums);
         for row in 0..sizes.rows {
             let (scores, highest) = (&scores[row * sizes.padded..][..used], sums[row]);
             let out = &mut out[row * sizes.stride / 2..][..used];

@@ -156,11 +156,9 @@ struct Finishing<'a, const INT8: bool, T, F> {
     out: &'a mut [T],
     stride: usize,
     follow: F,
-    /// How many rows there are, how many of them make a part, the next, and where its results go.
+    /// How many rows there are, and the next.
     count: usize,
-    of_part: usize,
     next: usize,
-    at: usize,
 }
 
 impl<'a, const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Finishing<'a, INT8, T, F> {
@@ -180,21 +178,7 @@ impl<'a, const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Finishing<
         };
         let out = &mut out[span.start * stride + columns.start..];
         let (count, rows) = (span.len(), if INT8 { rows.scales(span) } else { RowScales { scales: &[], lows: &[] } });
-        Self {
-            steps,
-            weights,
-            bias: &layer.bias[columns],
-            rows,
-            tile,
-            width,
-            out,
-            stride,
-            follow,
-            count,
-            of_part: 0,
-            next: 0,
-            at: 0,
-        }
+        Self { steps, weights, bias: &layer.bias[columns], rows, tile, width, out, stride, follow, count, next: 0 }
     }
 }
 
@@ -204,8 +188,7 @@ impl<const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Finishing<'_, 
     fn rows(&mut self, end: usize) {
         let width = self.bias.len();
         for row in self.next..end {
-            let out = &mut self.out[self.at..][..width];
-            self.at += self.stride;
+            let out = &mut self.out[row * self.stride..][..width];
             if INT8 {
                 let sums = &self.tile.integers()[row * self.width..][..width];
                 let scales = (self.rows.scales[row], self.rows.lows[row]);
@@ -224,8 +207,9 @@ impl<const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Finishing<'_, 
         };
         let (steps, weights) = (self.steps.first_chunk::<WIDE>(), self.weights.first_chunk::<WIDE>());
         for row in self.next..end {
-            let Some(out) = self.out.get_mut(self.at..).and_then(|out| out.first_chunk_mut::<WIDE>()) else { return false };
-            self.at += self.stride;
+            let Some(out) = self.out.get_mut(row * self.stride..).and_then(|out| out.first_chunk_mut::<WIDE>()) else {
+                return false;
+            };
             if INT8 {
                 let (sums, scales) =
                     (&self.tile.integers().as_chunks::<WIDE>().0[row], (self.rows.scales[row], self.rows.lows[row]));
@@ -243,10 +227,7 @@ impl<const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Finishing<'_, 
 impl<const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Beside for Finishing<'_, INT8, T, F> {
     #[inline(always)]
     fn part(&mut self, part: usize, parts: usize) {
-        if part == 0 {
-            self.of_part = self.count.div_ceil(parts);
-        }
-        let end = (self.next + self.of_part).min(self.count);
+        let end = ((part + 1) * self.count).div_ceil(parts);
         if !self.wide_rows(end) {
             self.rows(end);
         }

@@ -129,46 +129,44 @@ fn whole(
     beside: &mut impl Beside,
 ) {
     let (pitch, out, steps) = (out.stride, out.words.as_mut_ptr(), depth / DEPTH);
-    macro_rules! two {
-        ($multiply:literal) => {
-            for step in 0..steps {
+    // For each step of the depth the lines of its assembly; `second` is the strip's second tile of rows, if they name it.
+    macro_rules! steps {
+        ($step:ident, [$($line:expr),+], $($second:tt)*) => {
+            for $step in 0..steps {
                 asm!(
-                    "tileloadd tmm4, [{a0} + {stride}*1]",
+                    "tileloadd tmm4, [{a} + {stride}*1]",
                     "tileloadd tmm6, [{b} + {line}*1]",
                     "tileloadd tmm7, [{b} + {line}*1 + 64]",
-                    concat!($multiply, " tmm0, tmm4, tmm6"),
-                    "tileloadd tmm5, [{a1} + {stride}*1]",
-                    concat!($multiply, " tmm1, tmm4, tmm7"),
-                    concat!($multiply, " tmm2, tmm5, tmm6"),
-                    concat!($multiply, " tmm3, tmm5, tmm7"),
-                    a0 = in(reg) a.add(step * DEPTH),
-                    a1 = in(reg) a.add(ROWS_OF_TILE * stride + step * DEPTH),
-                    b = in(reg) panel.as_ptr().add(step * DEPTH * COLUMNS),
+                    $($line,)+
+                    a = in(reg) a.add($step * DEPTH),
+                    b = in(reg) panel.as_ptr().add($step * DEPTH * COLUMNS),
                     stride = in(reg) stride,
                     line = in(reg) COLUMNS * 4,
+                    $($second)*
                     options(nostack, readonly),
                 );
-                beside.part(step, steps);
+                beside.part($step, steps);
             }
         };
     }
     macro_rules! one {
         ($multiply:literal) => {
-            for step in 0..steps {
-                asm!(
-                    "tileloadd tmm4, [{a} + {stride}*1]",
-                    "tileloadd tmm6, [{b} + {line}*1]",
-                    "tileloadd tmm7, [{b} + {line}*1 + 64]",
+            steps!(step, [concat!($multiply, " tmm0, tmm4, tmm6"), concat!($multiply, " tmm1, tmm4, tmm7")],)
+        };
+    }
+    macro_rules! two {
+        ($multiply:literal) => {
+            steps!(
+                step,
+                [
                     concat!($multiply, " tmm0, tmm4, tmm6"),
+                    "tileloadd tmm5, [{second} + {stride}*1]",
                     concat!($multiply, " tmm1, tmm4, tmm7"),
-                    a = in(reg) a.add(step * DEPTH),
-                    b = in(reg) panel.as_ptr().add(step * DEPTH * COLUMNS),
-                    stride = in(reg) stride,
-                    line = in(reg) COLUMNS * 4,
-                    options(nostack, readonly),
-                );
-                beside.part(step, steps);
-            }
+                    concat!($multiply, " tmm2, tmm5, tmm6"),
+                    concat!($multiply, " tmm3, tmm5, tmm7")
+                ],
+                second = in(reg) a.add(ROWS_OF_TILE * stride + step * DEPTH),
+            )
         };
     }
     // SAFETY: the caller's `a` has as many rows as the tiles, and `depth` is a positive multiple of 64, so each of the depth / 64

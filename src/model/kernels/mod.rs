@@ -54,7 +54,7 @@ pub const MAX_ROWS: usize = 32;
 /// Most columns of a panel, whatever the kernel.
 pub const MAX_COLUMNS: usize = 64;
 
-/// What goes on beside a product, in parts: tiles multiply on their own, and the vector units of the core are free meanwhile. A
+/// What goes on beside a product, in parts: tiles multiply on their own, and one of the core's two vector units is free meanwhile. A
 /// trait and no closure, which nothing forces the compiler to inline where the widest vectors may be used.
 pub trait Beside {
     /// Part `part` of `parts`, each once, in order. AMX has a part for each step of the depth, other kernels one before the product.

@@ -117,6 +117,7 @@ impl Kernel {
     }
 
     /// Whether it multiplies tiles: a strip passes a panel so fast that the way of the next one from memory is what is waited for.
+    #[inline(always)]
     pub fn is_tiled(self) -> bool {
         self.isa == Isa::Amx && self.element != Element::F32
     }
@@ -157,7 +158,7 @@ impl Kernel {
             panel.len()
         );
         #[cfg(target_arch = "x86_64")]
-        if self.isa == Isa::Amx && self.element != Element::F32 {
+        if self.is_tiled() {
             return amx::multiply(self.element, strip, panel, depth, out, beside);
         }
         beside.part(0, 1);

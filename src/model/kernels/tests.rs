@@ -195,7 +195,7 @@ fn what_goes_on_beside_a_product_is_asked_for_each_part_once_and_moves_no_sum() 
                 assert_eq!(alone.integers()[..sums], beside.integers()[..sums], "{kernel:?}, {rows} rows");
                 let parts = noted.parts.len();
                 assert_eq!(noted.parts, (0..parts).map(|part| (part, parts)).collect::<Vec<_>>(), "{kernel:?}");
-                assert!(parts == if kernel.isa() == Isa::Amx && element != Element::F32 { depth / 64 } else { 1 });
+                assert!(parts == if kernel.is_tiled() { depth / 64 } else { 1 });
             }
         }
     }
