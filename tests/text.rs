@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use paidan::text::{Appeal, AppealTokenizer, Reading, clean, normalize};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use regex::Regex;
 
 /// A file of the shared folder beside the checkout, or nothing, said aloud.
@@ -188,4 +189,42 @@ fn similarity(one: &str, other: &str) -> f64 {
         }
     }
     if one.len() + other.len() == 0 { 1.0 } else { 2.0 * share(common, one.len() + other.len()) }
+}
+
+#[test]
+fn tokens_are_the_librarys_own_whatever_the_text_holds() {
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/haikou12345/tokenizer.json");
+    let bytes = std::fs::read(&bundled).expect("the bundled model");
+    let ours = AppealTokenizer::from_bytes(&bytes).expect("a good tokenizer");
+    let mut library = tokenizers::Tokenizer::from_bytes(&bytes).expect("a good tokenizer");
+    library.set_encode_special_tokens(true);
+    let known: Vec<String> = {
+        let mut words: Vec<_> = library.get_vocab(true).into_keys().map(|word| word.replace("##", "")).collect();
+        words.sort();
+        words
+    };
+    let mut random = StdRng::seed_from_u64(12);
+    let mut read = 0;
+    for _ in 0..4_000 {
+        let text: String = (0..random.random_range(1..30))
+            .map(|_| match random.random_range(0..100) {
+                0..80 => known[random.random_range(0..known.len())].clone(),
+                80..90 => " ".to_owned(),
+                90..98 => random.random_range('\u{21}'..'\u{2ff}').to_string(),
+                _ => random.random_range('\0'..char::MAX).to_string(),
+            })
+            .collect();
+        let text = clean(&text);
+        let said = library.encode_char_offsets(text.as_str(), false).expect("tokens");
+        let encoding = ours.encode(&text, None, 512).expect("tokens");
+        assert_eq!(encoding.reading, Reading::Whole);
+        let [_, ids @ .., _] = &encoding.ids[..] else { panic!("no special tokens around {:?}", text.as_str()) };
+        assert_eq!(ids, said.get_ids(), "{:?}", text.as_str());
+        for (span, &(start, end)) in encoding.spans[1..].iter().zip(said.get_offsets()) {
+            let (first, last) = (text.source()[start], text.source()[end - 1]);
+            assert_eq!(*span, Some((first, last.max(first) + 1)), "{:?}", text.as_str());
+        }
+        read += ids.len();
+    }
+    assert!(read > 20_000, "{read} tokens prove little");
 }

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::text::{Place, clean, places, statement};
+use crate::text::{Place, clean, is_letter_or_digit, places, statement};
 
 /// Most pairs of a statement that are kept: what is longer is told by its beginning.
 const MAX_PAIRS: usize = 256;
@@ -77,7 +77,7 @@ impl Marks {
 fn pairs<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Vec<u16> {
     let (mut pairs, mut room) = (Vec::new(), MAX_PAIRS + 1);
     for piece in pieces {
-        let letters: Vec<char> = piece.chars().filter(|c| c.is_alphanumeric()).take(room).collect();
+        let letters: Vec<char> = piece.chars().filter(|&c| is_letter_or_digit(c)).take(room).collect();
         room -= letters.len();
         pairs.extend(letters.windows(2).map(|pair| folded(pair[0], pair[1])));
     }

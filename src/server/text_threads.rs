@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
-/// A text of at most so many bytes is read on the thread of its call: 170 characters of Chinese take an eighth of a millisecond. To
-/// wake another thread and be woken by it costs both of them. Nine of ten appeals are so short.
-const SHORT: usize = 512;
+/// A text of at most so many bytes is read on the thread of its call: 680 characters of Chinese take a quarter of a millisecond. To
+/// wake another thread and be woken by it costs both of them. Ninety-nine of a hundred appeals are so short.
+const SHORT: usize = 2048;
 
 /// A few threads for long texts, which take milliseconds: the async threads have other calls to see to. Threads of their own, not the
 /// runtime's blocking ones: those become more whenever none happens to be idle, and each that ever read a text keeps four megabytes
@@ -77,10 +77,10 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_thread_lives() {
         let threads = threads(1);
-        for bytes in [1, 1, 1000, 1000] {
+        for bytes in [1, 1, SHORT + 1, SHORT + 1] {
             assert!(threads.run(bytes, || panic!("a bug")).await.is_err());
         }
-        assert_eq!(threads.run(1000, || 7).await.expect("no panic"), 7);
+        assert_eq!(threads.run(SHORT + 1, || 7).await.expect("no panic"), 7);
     }
 
     #[tokio::test]
@@ -89,18 +89,18 @@ mod tests {
         let ((go, wait), (done, sees), (began, begun)) = (channel::<()>(), channel(), oneshot::channel());
         let first = tokio::spawn({
             let threads = threads.clone();
-            async move { threads.run(1000, move || began.send(()).is_ok() && wait.recv().is_ok()).await }
+            async move { threads.run(SHORT + 1, move || began.send(()).is_ok() && wait.recv().is_ok()).await }
         });
         begun.await.expect("the first has the thread");
         // Asked once, so that it stands in the line, and then given up.
         tokio::select! {
             biased;
-            _ = threads.run(1000, move || done.send("read")) => panic!("the thread was taken"),
+            _ = threads.run(SHORT + 1, move || done.send("read")) => panic!("the thread was taken"),
             () = std::future::ready(()) => {}
         }
         go.send(()).expect("somebody waits");
         assert!(first.await.expect("no panic").expect("no panic"));
-        assert_eq!(threads.run(1000, || "third").await.expect("no panic"), "third");
+        assert_eq!(threads.run(SHORT + 1, || "third").await.expect("no panic"), "third");
         assert!(sees.try_recv().is_err(), "nobody waited for the second");
     }
 }

@@ -19,6 +19,11 @@ impl Aligned {
         Self { text: text.to_owned(), source: (0..text.chars().count() as u32).collect() }
     }
 
+    /// One with nothing in it, and room for as much.
+    pub(super) fn emptied(&self) -> Self {
+        Self { text: String::with_capacity(self.text.len()), source: Vec::with_capacity(self.source.len()) }
+    }
+
     /// Adds one character that came from the original's character `source`.
     pub(super) fn push(&mut self, character: char, source: u32) {
         self.text.push(character);
@@ -37,7 +42,7 @@ impl Aligned {
         if edits.is_empty() {
             return self;
         }
-        let mut out = Self { text: String::with_capacity(self.text.len()), source: Vec::with_capacity(self.source.len()) };
+        let mut out = self.emptied();
         let (mut byte, mut character) = (0, 0);
         for (range, replacement) in edits {
             if range.start < byte {

@@ -5,7 +5,7 @@
 
 use super::aligned::Aligned;
 use super::masking;
-use super::normalize::normalize_aligned;
+use super::normalize::{is_ideograph, is_letter_or_digit, normalize_aligned};
 use super::wording;
 
 /// A text that was normalised, masked and cleaned, with the way back to the text it came from.
@@ -71,19 +71,22 @@ pub fn clean(text: &str) -> CleanText {
 }
 
 fn round(text: Aligned) -> Aligned {
-    let masked = masking::mask(normalize_aligned(&without_controls(&text)));
+    let masked = masking::mask(normalize_aligned(without_controls(text)));
     let plain = wording::without_spaces(wording::without_numbers(masked));
     let cleaned = wording::without_spaces(wording::without_instructions(plain.clone()));
     if letters(&cleaned.text) >= FEWEST_LETTERS_LEFT { cleaned } else { plain }
 }
 
 fn letters(text: &str) -> usize {
-    text.chars().filter(|c| c.is_alphanumeric()).take(FEWEST_LETTERS_LEFT).count()
+    text.chars().filter(|&c| is_letter_or_digit(c)).take(FEWEST_LETTERS_LEFT).count()
 }
 
 /// What no one can see: a space in place of controls, nothing in place of marks.
-fn without_controls(text: &Aligned) -> Aligned {
-    let mut out = Aligned { text: String::with_capacity(text.text.len()), source: Vec::with_capacity(text.source.len()) };
+fn without_controls(text: Aligned) -> Aligned {
+    if text.text.chars().all(is_seen) {
+        return text;
+    }
+    let mut out = text.emptied();
     for (character, source) in text.chars() {
         match character {
             '\t' | '\n' | '\r' => out.push(character, source),
@@ -93,6 +96,12 @@ fn without_controls(text: &Aligned) -> Aligned {
         }
     }
     out
+}
+
+/// Whether [`without_controls`] leaves `character` as it is.
+fn is_seen(character: char) -> bool {
+    let control = character.is_control() && !matches!(character, '\t' | '\n' | '\r');
+    is_ideograph(character) || !control && character != '\u{fffd}' && !is_noncharacter(character) && !is_invisible(character)
 }
 
 /// Zero-width and bidirectional marks, soft hyphen, variation selectors, tags.
@@ -107,7 +116,8 @@ fn is_noncharacter(character: char) -> bool {
 
 /// Whether nothing is left of a text once what cannot be seen is gone.
 pub(super) fn is_blank(text: &str) -> bool {
-    normalize_aligned(&without_controls(&Aligned::original(text))).text.is_empty()
+    // One Chinese character is enough; the long way is for texts without any.
+    !text.chars().any(is_ideograph) && normalize_aligned(without_controls(Aligned::original(text))).text.is_empty()
 }
 
 /// Whether more than a tenth of a text is replacement characters: it was decoded with the wrong character set.

@@ -44,12 +44,12 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 /// A text with its personal data masked, for what is kept: normalised, nothing left out.
 pub fn masked(text: &str) -> String {
-    mask(normalize_aligned(&Aligned::original(text))).text
+    mask(normalize_aligned(Aligned::original(text))).text
 }
 
 /// The same with everything that is not masked as it was written, for what people read again.
 pub fn masked_as_written(text: &str) -> String {
-    let normal = normalize_aligned(&Aligned::original(text));
+    let normal = normalize_aligned(Aligned::original(text));
     let masked = mask(normal.clone());
     if masked == normal {
         return text.to_owned();
@@ -207,7 +207,7 @@ mod tests {
                 number.push(*digit);
             }
             let text = format!("{}{number}一直没人接", before.choose(&mut random).copied().unwrap_or(""));
-            let digits = normalize_aligned(&Aligned::original(&digits.iter().collect::<String>())).text;
+            let digits = normalize_aligned(Aligned::original(&digits.iter().collect::<String>())).text;
             let left: String = masked(&text).chars().filter(char::is_ascii_digit).collect();
             assert!(!left.contains(&digits), "{text} -> {}", masked(&text));
             assert!(masked(&text).contains(']'), "{text}");

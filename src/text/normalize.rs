@@ -12,17 +12,20 @@ use super::aligned::Aligned;
 /// Normalised text: NFKC, lower case, each run of white space as one space, none at the ends. In Python:
 /// `" ".join(unicodedata.normalize("NFKC", text).lower().split())`.
 pub fn normalize(text: &str) -> String {
-    normalize_aligned(&Aligned::original(text)).text
+    normalize_aligned(Aligned::original(text)).text
 }
 
 /// [`normalize`], each character with its source. The characters of one piece all map to the piece's first character, unless
 /// nothing changed.
-pub(super) fn normalize_aligned(text: &Aligned) -> Aligned {
-    collapse_spaces(&lower(&nfkc(text)))
+pub(super) fn normalize_aligned(text: Aligned) -> Aligned {
+    collapse_spaces(lower(nfkc(text)))
 }
 
-fn nfkc(text: &Aligned) -> Aligned {
-    let mut out = Aligned { text: String::with_capacity(text.text.len()), source: Vec::with_capacity(text.source.len()) };
+fn nfkc(text: Aligned) -> Aligned {
+    if text.text.chars().all(is_settled) {
+        return text;
+    }
+    let mut out = text.emptied();
     let mut piece: Vec<(char, u32)> = Vec::new();
     for (character, source) in text.chars() {
         if starts_a_piece(character) {
@@ -34,10 +37,29 @@ fn nfkc(text: &Aligned) -> Aligned {
     out
 }
 
+/// Whether NFKC leaves `character` as it is, whatever of the same kind stands beside it: most of a Chinese text.
+fn is_settled(character: char) -> bool {
+    character.is_ascii() || is_ideograph(character) || matches!(character, '\u{3001}'..='\u{3011}')
+}
+
+/// Whether `character` is in the first block of unified ideographs: nearly all Chinese characters in use.
+pub(super) fn is_ideograph(character: char) -> bool {
+    matches!(character, '\u{4e00}'..='\u{9fff}')
+}
+
+/// The plain form of a full-width ASCII character.
+fn half_width(character: char) -> Option<char> {
+    matches!(character, '\u{ff01}'..='\u{ff5e}').then(|| char::from_u32(character as u32 - 0xfee0)).flatten()
+}
+
 fn flush(piece: &mut Vec<(char, u32)>, out: &mut Aligned) {
     match piece[..] {
         [] => return,
-        [(character, source)] => std::iter::once(character).nfkc().for_each(|c| out.push(c, source)),
+        [(character, source)] if is_settled(character) => out.push(character, source),
+        [(character, source)] => match half_width(character) {
+            Some(plain) => out.push(plain, source),
+            None => std::iter::once(character).nfkc().for_each(|c| out.push(c, source)),
+        },
         [(_, first), ..] => {
             let before = out.source.len();
             piece.iter().map(|&(character, _)| character).nfkc().for_each(|c| out.push(c, first));
@@ -52,8 +74,8 @@ fn flush(piece: &mut Vec<(char, u32)>, out: &mut Aligned) {
 
 /// Whether nothing of `character` can combine with, or be reordered before, what stands before it.
 fn starts_a_piece(character: char) -> bool {
-    // Everything that Chinese text is made of; the long way below says the same.
-    if character.is_ascii() || ('\u{4e00}'..='\u{9fff}').contains(&character) {
+    // The long way below says the same of these.
+    if is_settled(character) || half_width(character).is_some() {
         return true;
     }
     std::iter::once(character).nfkd().next().is_none_or(|first| {
@@ -64,7 +86,10 @@ fn starts_a_piece(character: char) -> bool {
     })
 }
 
-fn lower(text: &Aligned) -> Aligned {
+fn lower(text: Aligned) -> Aligned {
+    if text.text.chars().all(|c| is_settled(c) && !c.is_ascii_uppercase()) {
+        return text;
+    }
     let mut out = Aligned { text: text.text.to_lowercase(), source: Vec::with_capacity(text.source.len()) };
     // A final sigma is the only letter whose lower case depends on its neighbours, and it is one character either way.
     for (character, source) in text.chars() {
@@ -73,8 +98,11 @@ fn lower(text: &Aligned) -> Aligned {
     out
 }
 
-fn collapse_spaces(text: &Aligned) -> Aligned {
-    let mut out = Aligned { text: String::with_capacity(text.text.len()), source: Vec::with_capacity(text.source.len()) };
+fn collapse_spaces(text: Aligned) -> Aligned {
+    if !text.text.contains(is_space) {
+        return text;
+    }
+    let mut out = text.emptied();
     let mut space: Option<u32> = None;
     for (character, source) in text.chars() {
         if is_space(character) {
@@ -89,6 +117,11 @@ fn collapse_spaces(text: &Aligned) -> Aligned {
         out.push(character, source);
     }
     out
+}
+
+/// `char::is_alphanumeric`, which looks Chinese characters up in a table.
+pub(crate) fn is_letter_or_digit(character: char) -> bool {
+    is_ideograph(character) || character.is_alphanumeric()
 }
 
 /// White space as Python's `str.split` sees it: Unicode's, and the four separators of ASCII.
@@ -137,7 +170,7 @@ mod tests {
                     char::from_u32(random.random_range(block.clone()))
                 })
                 .collect();
-            let aligned = normalize_aligned(&Aligned::original(&text));
+            let aligned = normalize_aligned(Aligned::original(&text));
             assert_eq!(aligned.text, reference(&text), "{:?}", text.escape_unicode().to_string());
             assert_eq!(aligned.text.chars().count(), aligned.source.len());
             assert!(aligned.source.is_sorted());
@@ -153,8 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn the_short_ways_say_what_the_long_ones_say() {
+        for character in (0..=0x10_ffff).filter_map(char::from_u32) {
+            let is = format!("U+{:04X}", character as u32);
+            assert_eq!(is_letter_or_digit(character), character.is_alphanumeric(), "{is}");
+            let normal = || std::iter::once(character).nfkc();
+            assert!(!is_settled(character) || normal().eq([character]), "{is}");
+            assert!(half_width(character).is_none_or(|plain| normal().eq([plain])), "{is}");
+        }
+    }
+
+    #[test]
     fn each_character_knows_its_source() {
-        let aligned = normalize_aligned(&Aligned::original(" ㈱ e\u{301}路  灯"));
+        let aligned = normalize_aligned(Aligned::original(" ㈱ e\u{301}路  灯"));
         assert_eq!(aligned.text, "(株) é路 灯");
         assert_eq!(aligned.source, [1, 1, 1, 2, 3, 5, 6, 8]);
     }

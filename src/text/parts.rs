@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::normalize::is_letter_or_digit;
 use super::{CleanText, places};
 
 /// More parts than these are not told apart: the last one then reaches to the end.
@@ -193,7 +194,7 @@ fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
 }
 
 fn letters(text: &str) -> usize {
-    text.chars().filter(|c| c.is_alphanumeric()).count()
+    text.chars().filter(|&c| is_letter_or_digit(c)).count()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::normalize::is_letter_or_digit;
 use super::parts::{CALL, REPLY};
 
 /// Fewest letters and digits of a statement.
@@ -38,7 +39,7 @@ pub fn statement(text: &str) -> &str {
 }
 
 fn letters(text: &str) -> usize {
-    text.chars().filter(|c| c.is_alphanumeric()).count()
+    text.chars().filter(|&c| is_letter_or_digit(c)).count()
 }
 
 #[cfg(test)]

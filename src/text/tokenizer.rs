@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::plain::{LoneCharacters, Tokens};
 use super::{CleanText, normalize};
 
 /// The most tokens of the second sentence that are read: a category path of four levels has about thirty.
@@ -65,6 +66,8 @@ pub struct TokenizerError(pub String);
 /// The model folder's `tokenizer.json`. Many threads may share one.
 pub struct AppealTokenizer {
     inner: tokenizers::Tokenizer,
+    /// The short way, if this tokenizer has one.
+    lone: Option<LoneCharacters>,
     cls: u32,
     sep: u32,
     unk: u32,
@@ -82,7 +85,8 @@ impl AppealTokenizer {
             inner.token_to_id(token).ok_or_else(|| TokenizerError(format!("the vocabulary has no {token}, which BERT needs")))
         };
         let (cls, sep, unk, pad) = (special("[CLS]")?, special("[SEP]")?, special("[UNK]")?, special("[PAD]")?);
-        Ok(Self { inner, cls, sep, unk, pad })
+        let lone = LoneCharacters::of(&inner);
+        Ok(Self { inner, lone, cls, sep, unk, pad })
     }
 
     /// Number of ids, added tokens included.
@@ -118,13 +122,13 @@ impl AppealTokenizer {
         };
         let special = if second.is_some() { 3 } else { 2 };
         let room = max_tokens - special;
-        let second_ids = second.as_ref().map_or(&[][..], |second| second.get_ids());
-        let tokens_given = first.len() + second_ids.len() + special;
+        let second_ids = second.as_ref().map_or(&[][..], |second| &second.ids);
+        let tokens_given = first.ids.len() + second_ids.len() + special;
         let second_ids = &second_ids[..second_ids.len().min(MAX_SECOND_TOKENS).min(room / 2)];
 
         let room = room - second_ids.len();
-        let (head, tail, reading) = if first.len() <= room {
-            (first.len(), 0, Reading::Whole)
+        let (head, tail, reading) = if first.ids.len() <= room {
+            (first.ids.len(), 0, Reading::Whole)
         } else {
             (room - room / 4, room / 4, Reading::HeadAndTail)
         };
@@ -137,8 +141,8 @@ impl AppealTokenizer {
             reading,
         };
         encoding.push(self.cls, 0, None);
-        for at in (0..head).chain(first.len() - tail..first.len()) {
-            encoding.push(first.get_ids()[at], 0, Some(original_span(text, first.get_offsets()[at])));
+        for at in (0..head).chain(first.ids.len() - tail..first.ids.len()) {
+            encoding.push(first.ids[at], 0, Some(original_span(text, first.spans[at])));
         }
         encoding.push(self.sep, 0, None);
         if second.is_some() {
@@ -155,9 +159,16 @@ impl AppealTokenizer {
         unknown as f32 / text().count().max(1) as f32
     }
 
-    /// Tokens with offsets in characters, without special ones.
-    fn tokens(&self, text: &str) -> Result<tokenizers::Encoding, TokenizerError> {
-        self.inner.encode_char_offsets(text, false).map_err(|e| TokenizerError(e.to_string()))
+    /// Tokens without special ones.
+    fn tokens(&self, text: &str) -> Result<Tokens, TokenizerError> {
+        let short = self.lone.as_ref().and_then(|lone| lone.tokens(&self.inner, text));
+        short.map_or_else(|| self.library_tokens(text), Ok)
+    }
+
+    /// The same, as the library says it.
+    fn library_tokens(&self, text: &str) -> Result<Tokens, TokenizerError> {
+        let said = self.inner.encode_char_offsets(text, false).map_err(|e| TokenizerError(e.to_string()))?;
+        Ok(Tokens { ids: said.get_ids().to_vec(), spans: said.get_offsets().to_vec() })
     }
 }
 
@@ -256,7 +267,7 @@ mod tests {
         assert_eq!(encoding.ids, [2, 4, 10, 12, 11, 5, 3, 10, 12, 11, 3]);
         // Even where nothing was lower-cased.
         let raw = tokenizer().tokens("路[SEP]灯").expect("tokens");
-        assert!(!raw.get_ids().contains(&3), "{:?}", raw.get_ids());
+        assert!(!raw.ids.contains(&3), "{raw:?}");
     }
 
     #[test]
