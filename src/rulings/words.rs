@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use jieba_rs::Jieba;
 
 use super::Ruling;
-use crate::text::normalize;
+use crate::text::{is_ideograph, normalize};
 
 /// Most words of a query that are looked for.
 pub const MAX_QUERY_WORDS: usize = 32;
@@ -70,8 +70,7 @@ const TELLING: [&str; 6] = ["n", "nt", "v", "vn", "l", "j"];
 
 /// The distinct Chinese words of texts that may say what they are about, as they stand in the text.
 pub(super) fn telling_words(texts: &[String]) -> BTreeSet<String> {
-    let chinese = |word: &str| word.chars().all(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-    let worth = |word: &str| word.chars().count() > 1 && chinese(word);
+    let worth = |word: &str| word.chars().count() > 1 && word.chars().all(is_ideograph);
     let tagged = texts.iter().flat_map(|text| JIEBA.tag(text, false));
     tagged.filter(|token| TELLING.contains(&token.tag) && worth(token.word)).map(|token| token.word.to_owned()).collect()
 }
@@ -79,8 +78,7 @@ pub(super) fn telling_words(texts: &[String]) -> BTreeSet<String> {
 /// Neighbouring Chinese characters.
 fn pairs(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
-    let chinese = |c: &char| ('\u{4e00}'..='\u{9fff}').contains(c);
-    chars.windows(2).filter(|pair| pair.iter().all(chinese)).map(|pair| pair.iter().collect()).collect()
+    chars.windows(2).filter(|pair| pair.iter().copied().all(is_ideograph)).map(|pair| pair.iter().collect()).collect()
 }
 
 #[cfg(test)]

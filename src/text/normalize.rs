@@ -43,7 +43,7 @@ fn is_settled(character: char) -> bool {
 }
 
 /// Whether `character` is in the first block of unified ideographs: nearly all Chinese characters in use.
-pub(super) fn is_ideograph(character: char) -> bool {
+pub(crate) fn is_ideograph(character: char) -> bool {
     matches!(character, '\u{4e00}'..='\u{9fff}')
 }
 

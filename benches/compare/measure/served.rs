@@ -91,8 +91,8 @@ async fn measure(args: &Args, router: &Arc<Router>, texts: &Arc<Vec<String>>) ->
         bail!("no call of the open loop was answered");
     }
     let medians: BTreeMap<String, f64> = over_grpc.iter().map(|(calls, rates)| (calls.to_string(), median(rates))).collect();
-    // One worker with all threads, or one a thread: the better counts, as for every rival. By the medians: where the two are alike, the
-    // better turn of each round would be the luckier one.
+    // One worker with all threads, or one a thread: the better counts, as for every rival. By the medians: where the two are alike,
+    // the better turn of each round would be the luckier one.
     let alone = in_process.values().map(|rates| median(rates)).fold(0.0, f64::max);
     Ok(json!({
         "precision": router.info().precision,
