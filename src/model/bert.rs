@@ -1,7 +1,7 @@
 //! The encoder: BERT (Devlin et al. 2019), one definition for training and serving.
 //!
 //! Ours, because candle-transformers' cannot be fine-tuned. What it computes is Hugging Face's `BertModel`; the logits are
-//! compared with PyTorch's in `tests/reference.rs`.
+//! compared with PyTorch's in `tests/library/reference.rs`.
 
 use std::ops::Range;
 use std::sync::Arc;

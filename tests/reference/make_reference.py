@@ -1,4 +1,4 @@
-"""Makes reference.json: what transformers and PyTorch make of the bundled model, for tests/reference.rs to compare with.
+"""Makes reference.json: what transformers and PyTorch make of the bundled model, for tests/library/reference.rs to compare with.
 
     pip install torch transformers safetensors
     python tests/reference/make_reference.py models/haikou12345 ORDERS.jsonl tests/reference/reference.json

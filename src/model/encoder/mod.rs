@@ -1,6 +1,6 @@
 //! The encoder as it serves: what [`Classifier`](super::Classifier) computes, as fast as this processor allows.
 //!
-//! [`Bert`](super::Bert) in candle stays the definition; this is held against it layer by layer in `tests/encoder.rs`. What is
+//! [`Bert`](super::Bert) in candle stays the definition; this is held against it layer by layer in `tests/library/encoder.rs`. What is
 //! different: weights are packed once for the kernel that reads them; a batch is its tokens laid end to end; everything between
 //! two products (bias, GELU, residual, layer norm, quantisation) happens while the rows are in cache; and the last layer computes
 //! no more than the heads read. Nothing is allocated for a batch that is no larger than one before it.

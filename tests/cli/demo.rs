@@ -1,0 +1,52 @@
+//! `paidan demo`: the whole story runs to its end with any model, leaves a page to look at, and touches no database of the city's.
+
+use std::process::Command;
+
+use crate::support::tiny_model;
+
+/// `paidan demo` without anybody's own settings.
+fn demo() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paidan"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PAIDAN_")) {
+        command.env_remove(name);
+    }
+    command.arg("demo");
+    command
+}
+
+#[test]
+fn the_story_runs_to_its_end_and_leaves_the_case_file_as_a_page() {
+    let (model, folder) = (tiny_model(), tempfile::tempdir().expect("a folder"));
+    let (page, city) = (folder.path().join("case.html"), folder.path().join("city.db"));
+    let output = demo()
+        .arg("--model")
+        .arg(model.path())
+        .arg("--page")
+        .arg(&page)
+        .env("PAIDAN_STORE_URL", format!("sqlite:{}", city.display()))
+        .env("TMPDIR", folder.path())
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("paidan runs");
+    let said = String::from_utf8(output.stdout).expect("utf-8");
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for scene in ["① 市民来电", "退单", "自动立案，案号 C-", "案卷关闭", "⑨ 全程留痕", "校验通过"]
+    {
+        assert!(said.contains(scene), "{scene} is missing from {said}");
+    }
+    let html = std::fs::read_to_string(&page).expect("a page");
+    assert!(html.contains("责任认定案卷") && html.contains("DEMO-0001"));
+    assert!(!city.exists(), "the city's own database is not touched");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["case.html"], "nothing else is left behind");
+}
+
+#[test]
+fn a_file_without_such_a_story_is_told() {
+    let (model, folder) = (tiny_model(), tempfile::tempdir().expect("a folder"));
+    let orders = folder.path().join("orders.jsonl");
+    std::fs::write(&orders, "{\"order_id\":\"1\",\"appeal\":\"路灯不亮\",\"department\":\"城管\"}\n").expect("written");
+    let output = demo().arg("--model").arg(model.path()).arg("--orders").arg(&orders).output().expect("paidan runs");
+    assert_eq!(output.status.code(), Some(65));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("orders.jsonl: "));
+}

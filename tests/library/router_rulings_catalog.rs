@@ -1,0 +1,185 @@
+//! Standing rulings beside a catalogue: districts by whatever name, and leads that were split since.
+
+use std::sync::Arc;
+
+use paidan::catalog::{DepartmentCatalog, Place, file};
+use paidan::disputes::{Obstacle, near_rulings};
+use paidan::model::{Calibration, Likeness, StandingBound};
+use paidan::routing::{Decision, Ground, Objection, ReturnReason, Router};
+use paidan::rulings::{Dispute, EmbeddedRuling, Known, Occasion, Ruling, RulingDraft};
+use paidan::text::{Appeal, AppealFields};
+
+use crate::drafts::standing;
+use crate::support::{APPEALS, DEPARTMENTS, tiny_model};
+
+const HEAD: &str = "version = \"1\"\ncity = \"测试市\"\ndisclaimer = \"仅供测试\"\n\
+                    [[district]]\nname = \"东区\"\naliases = [\"东\", \"旧东县\"]\n[[district]]\nname = \"西区\"\n";
+
+/// The model's departments, of which 住建 was split into 住房 and 建设. 总局, which the model never knew, was split into 供电, which it
+/// knows, and 数据.
+fn catalogue() -> Arc<DepartmentCatalog> {
+    let folder = tempfile::tempdir().expect("a place for a catalogue");
+    let all = || DEPARTMENTS.into_iter().chain(["住房", "建设", "数据", "总局"]);
+    let department = |id: &str| {
+        let more = match id {
+            "住建" => "valid_to = 2025-12-31\nsuccessors = [\"住房\", \"建设\"]",
+            "总局" => "valid_to = 2025-12-31\nsuccessors = [\"供电\", \"数据\"]",
+            "住房" | "建设" | "数据" => "valid_from = 2026-01-01",
+            _ => "",
+        };
+        format!(
+            "[[department]]\nid = \"{id}\"\nname = \"{id}局\"\n{more}\n[[department.duty]]\ntext = \"{id}管理\"\n\
+             basis = [{{ level = \"三定\" }}]\n"
+        )
+    };
+    let unit = |id: &str| {
+        let of = |more: &str| format!("[[unit]]\nname = \"{id}\"\ndepartment = \"{id}\"\n{more}");
+        of("") + &of("district = \"东区\"\n") + &of("district = \"西区\"\n")
+    };
+    let texts = [HEAD.to_owned(), all().map(department).collect(), all().map(unit).collect(), String::new()];
+    for (name, text) in file::ALL.into_iter().zip(texts) {
+        std::fs::write(folder.path().join(name), text).expect("a file of the test");
+    }
+    Arc::new(DepartmentCatalog::open(folder.path()).unwrap_or_else(|error| panic!("{error}")))
+}
+
+fn router() -> (tempfile::TempDir, Router) {
+    let folder = tiny_model();
+    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
+    let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
+    let bytes = serde_json::to_vec(&Calibration { precedents, ..Calibration::default() }).expect("json");
+    std::fs::write(folder.path().join(paidan::model::file::CALIBRATION), bytes).expect("a file of the test");
+    let router = Router::open(folder.path()).expect("a model").with_catalog(catalogue()).expect("its departments");
+    (folder, router)
+}
+
+fn put(router: &Router, ruling: Ruling) {
+    let embeddings = router.embed(&ruling.texts()).expect("embedded");
+    let ruling = EmbeddedRuling { ruling: Arc::new(ruling), embeddings };
+    let book = router.empty_book().with(&[ruling]);
+    router.set_rulings(Arc::new(book)).expect("its own book");
+}
+
+fn ask(router: &Router, district: &str, returned: &[&str]) -> Decision {
+    let fields = AppealFields {
+        text: APPEALS[0].to_owned(),
+        received_at: "2026-03-01".to_owned(),
+        district: district.to_owned(),
+        ..AppealFields::default()
+    };
+    let mut prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
+    let objection = |id: &&str| Objection {
+        department: (*id).to_owned(),
+        unit: None,
+        reason: ReturnReason::DutiesOverlap,
+        day: "2026-03-02".parse().expect("a day"),
+    };
+    prepared.objections = returned.iter().map(objection).collect();
+    router.route(&[prepared]).expect("routed").remove(0)
+}
+
+fn applies(decision: &Decision) -> bool {
+    decision.basis.iter().any(|ground| matches!(ground, Ground::StandingRuling { .. }))
+}
+
+fn lead(decision: &Decision) -> &str {
+    &decision.lead().department.id
+}
+
+#[test]
+fn a_ruling_whose_district_is_written_by_an_alias_holds_in_that_district() {
+    let (_folder, router) = router();
+    let known = Known::of_catalog(&router.catalog().expect("a catalogue"));
+    let draft = RulingDraft { districts: vec!["东".to_owned(), "东区".to_owned()], ..standing("R-1", APPEALS[0], "供电") };
+    let ruling = draft.parse(Some(&known)).expect("an alias is a name");
+    assert_eq!(ruling.districts, ["东区"], "it is kept by the catalogue's name, once");
+    // Recorded where there was no catalogue, or before the district had its present name.
+    let old = RulingDraft { districts: vec!["旧东县".to_owned()], ..draft.clone() }.parse(None).expect("any name will do");
+    for ruling in [ruling, old] {
+        put(&router, ruling);
+        for (district, holds) in [("东区", true), ("东", true), ("旧东县", true), ("西区", false), ("", false), ("南区", false)]
+        {
+            let decision = ask(&router, district, &[]);
+            assert_eq!(applies(&decision), holds, "{district:?}");
+            assert!(!holds || lead(&decision) == "供电");
+        }
+    }
+    let unknown =
+        RulingDraft { districts: vec!["南区".to_owned()], ..draft }.parse(Some(&known)).expect_err("no such district");
+    assert!(unknown[0].to_string().contains("there are 东区, 西区"), "{}", unknown[0]);
+}
+
+#[test]
+fn a_ruling_whose_lead_was_split_never_goes_to_the_successor_that_returned_the_order() {
+    let (_folder, router) = router();
+    put(&router, standing("R-1", APPEALS[0], "住建").parse(None).expect("a ruling"));
+    let first = ask(&router, "东区", &[]);
+    assert!(applies(&first) && ["住房", "建设"].contains(&lead(&first)), "{}", lead(&first));
+    for (returned, other) in [("住房", "建设"), ("建设", "住房")] {
+        let next = ask(&router, "东区", &[returned]);
+        assert!(applies(&next), "the ruling still has a successor that has not returned it");
+        assert_eq!(lead(&next), other);
+        assert!(next.departments.iter().all(|one| one.department.id != returned));
+    }
+    let both = ask(&router, "东区", &["住房", "建设"]);
+    assert!(!applies(&both) && both.contested_ruling.is_some(), "nobody of it is left: that is for the committee");
+    assert!(!["住房", "建设"].contains(&lead(&both)));
+    // Where everybody but one successor returned it, that one leads, also by the ruling alone.
+    let everybody: Vec<&str> = DEPARTMENTS.into_iter().filter(|id| *id != "住建").chain(["住房"]).collect();
+    assert_eq!(lead(&ask(&router, "东区", &everybody)), "建设");
+}
+
+#[test]
+fn where_everybody_the_model_knows_returned_the_order_a_ruling_goes_to_who_has_not() {
+    let (_folder, router) = router();
+    let everybody: Vec<&str> = DEPARTMENTS.into_iter().filter(|id| *id != "住建").chain(["住房", "建设"]).collect();
+    for ruled in ["数据", "总局"] {
+        put(&router, standing("R-1", APPEALS[0], ruled).parse(None).expect("a ruling"));
+        let decision = ask(&router, "东区", &everybody);
+        assert_eq!((lead(&decision), applies(&decision)), ("数据", true), "{ruled}: not to 供电, which returned it");
+    }
+}
+
+/// A case file of an order from 旧东县, and a second ruling for 东区.
+#[test]
+fn whoever_asks_what_stands_in_a_rulings_way_knows_its_district_by_any_name_too() {
+    let (_folder, router) = router();
+    let catalog = router.catalog().expect("a catalogue");
+    let of = |id: &str, district: &str, lead: &str| {
+        let draft = RulingDraft { districts: vec![district.to_owned()], ..standing(id, APPEALS[0], lead) };
+        EmbeddedRuling {
+            ruling: Arc::new(draft.parse(None).expect("any name will do")),
+            embeddings: router.embed(&[APPEALS[0]]).expect("embedded"),
+        }
+    };
+    let old = of("R-1", "旧东县", "供电");
+    let embedding = old.embeddings[0].clone();
+    let book = router.empty_book().with(&[old]);
+    let obstacles = |district: &str, catalog: Option<&DepartmentCatalog>| {
+        let day = "2026-03-01".parse().expect("a day");
+        let occasion = Occasion { day, district: Place::of(catalog, district), words: "", embedding: &embedding };
+        near_rulings(&book, router.likeness(), &occasion, None, None).remove(0).obstacles
+    };
+    let elsewhere = [Obstacle::OtherDistrict { districts: vec!["旧东县".to_owned()] }];
+    assert_eq!(obstacles("东", Some(&catalog)), [Obstacle::Passed], "it is no other district");
+    assert_eq!(obstacles("西区", Some(&catalog)), elsewhere);
+    assert_eq!(obstacles("东", None), elsewhere, "nobody knows that it is the same");
+
+    let against = |district: &str| book.contradictions(&of("R-2", district, "城管"), Some(&catalog), 0.9).len();
+    assert_eq!([against("东区"), against("旧东县"), against("西区")], [1, 1, 0]);
+
+    let dispute = |district: &str| Dispute {
+        id: "Q".to_owned(),
+        order: "Q".to_owned(),
+        matter: Vec::new(),
+        texts: vec![APPEALS[0].to_owned()],
+        embedding: embedding.clone(),
+        lead: None,
+        contesting: Vec::new(),
+        district: district.to_owned(),
+        day: "2026-02-01".parse().expect("a day"),
+    };
+    let today = "2026-03-01".parse().expect("a day");
+    let covered = |district: &str| dispute(district).is_covered(&book, router.likeness(), Some(&catalog), today);
+    assert_eq!([covered("东区"), covered("旧东县"), covered("西区"), covered("")], [true, true, false, false]);
+}
