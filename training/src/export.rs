@@ -4,7 +4,7 @@
 //! What was there before stays as `<target>.previous`: rolling back is one rename too.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
@@ -16,7 +16,7 @@ use paidan::text::AppealTokenizer;
 
 use crate::calibrate::{Judged, Scores, calibrate};
 use crate::card;
-use crate::checkpoint::{Progress, RunFolder, beside, write_flushed, write_tensors};
+use crate::checkpoint::{Progress, RunFolder, write_flushed, write_tensors};
 use crate::crossfit::CrossWeights;
 use crate::dataset::{Labels, Orders};
 use crate::dispute::Hearing;
@@ -24,6 +24,7 @@ use crate::examples::{Example, InputKind};
 use crate::gate;
 use crate::likeness::{Read, study};
 use crate::lore::Lore;
+use crate::place::{fresh_beside, take_place};
 use crate::report;
 use crate::returns::redispatches;
 use crate::validate::{Answers, answer};
@@ -241,28 +242,6 @@ fn held_out(metrics: &mut BTreeMap<String, f64>, kind: &str, (appeals, proposals
             insert(metrics, &format!("{kind}.{risk}_{name}"), Some(value));
         }
     }
-}
-
-/// An empty folder beside `out`, to make things in before they take its place.
-pub(crate) fn fresh_beside(out: &Path) -> Result<PathBuf> {
-    let new = beside(out, "new");
-    if new.exists() {
-        std::fs::remove_dir_all(&new).with_context(|| format!("{}: cannot be removed", new.display()))?;
-    }
-    std::fs::create_dir_all(&new).with_context(|| format!("{}: cannot be created", new.display()))?;
-    Ok(new)
-}
-
-/// Puts `new` where `out` is; what was there becomes `<out>.previous`.
-pub(crate) fn take_place(new: &Path, out: &Path) -> Result<()> {
-    let previous = beside(out, "previous");
-    if out.exists() {
-        if previous.exists() {
-            std::fs::remove_dir_all(&previous).with_context(|| format!("{}: cannot be removed", previous.display()))?;
-        }
-        std::fs::rename(out, &previous).with_context(|| format!("{}: cannot be renamed", out.display()))?;
-    }
-    std::fs::rename(new, out).with_context(|| format!("{}: cannot be renamed", new.display()))
 }
 
 /// The commit of this program's source, `-dirty` if it had changes; empty where there is no git.

@@ -30,6 +30,7 @@ mod loss;
 pub mod matters;
 pub mod model;
 pub mod optimizer;
+pub mod place;
 mod progress;
 pub mod recurrences;
 pub mod refit;

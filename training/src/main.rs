@@ -24,6 +24,7 @@ use paidan_training::export::Export;
 use paidan_training::kept_memory::keep_memory;
 use paidan_training::likeness::measure;
 use paidan_training::matters;
+use paidan_training::place::ensure_free;
 use paidan_training::recurrences::backtest;
 use paidan_training::refit::refit;
 use paidan_training::repeats;
@@ -177,6 +178,7 @@ fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) ->
     if config.name.is_empty() {
         config.name = common.out.file_name().context("--out names no folder")?.to_string_lossy().into_owned();
     }
+    ensure_free(&common.out)?;
     let training = Orders::read(&common.orders)?;
     let validation = Orders::read(&common.validation)?;
     training.report_faults();

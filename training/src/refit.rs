@@ -16,9 +16,11 @@ use crate::crossfit::CrossWeights;
 use crate::dataset::{Labels, Orders};
 use crate::examples::Example;
 use crate::export::Export;
+use crate::place::ensure_free;
 
 /// Writes `out` from the weights of `model`, and returns its manifest. `crossfit` is the folder of a crossfit of the same orders.
 pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&Path>, out: &Path) -> Result<Manifest> {
+    ensure_free(out)?;
     let artifacts = Artifacts::open(model).context("the model was refused")?;
     let manifest = artifacts.manifest.as_ref();
     let manifest = manifest.with_context(|| format!("{}: no manifest.json; paidan-train did not write it", model.display()))?;

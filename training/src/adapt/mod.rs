@@ -31,9 +31,9 @@ pub use hiding::{Hidden, Hider};
 pub use passages::{Passage, Passages};
 
 use crate::checkpoint::{RunFolder, write_flushed, write_tensors};
-use crate::export::{fresh_beside, take_place};
 use crate::model::{restore, rule};
 use crate::optimizer::AdamW;
+use crate::place::{ensure_free, fresh_beside, take_place};
 use crate::progress::Bar;
 use crate::step::{masks, schedule};
 
@@ -53,6 +53,7 @@ impl Adaptation<'_> {
     /// Reads to the end, checkpoints on the way in `<out>.run`, and writes the base model that came of it to `out`.
     pub fn run(&self, out: &Path, resume: bool) -> Result<Course> {
         self.config.check()?;
+        ensure_free(out)?;
         let hider = Hider::new(self.tokenizer, self.config)?;
         let folder = RunFolder::create(out)?;
         let guesser = Guesser::new(self.base, self.config)?;
