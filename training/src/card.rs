@@ -2,13 +2,14 @@
 
 use paidan::model::Manifest;
 
+use crate::apart::When;
 use crate::average::Ingredient;
 use crate::checkpoint::Progress;
 use crate::config::TrainConfig;
 use crate::dataset::Labels;
 
 /// Renders `README.md` of the model folder from what was measured.
-pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress) -> String {
+pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress, when: When) -> String {
     let config = &progress.config;
     let figure =
         |name: &str| manifest.metrics.get(name).map_or_else(|| "not measured".to_owned(), |value| format!("{value:.3}"));
@@ -42,7 +43,7 @@ pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress) -> Stri
          Routes appeals to {count} departments and says how likely a dispatch is to be disputed. Written by `paidan-train`.\n\n\
          {about}\n\n\
          ## Data\n\n\
-         {training} training orders, {validation} later orders for validation. The epoch, the temperatures and the review \
+         {training} training orders, {validation} {later}. The epoch, the temperatures and the review \
          thresholds were all chosen on the validation orders, so the figures below are a little kinder than new orders will be.\n\n\
          ## Figures (validation)\n\n\
          | | text alone | with category and type |\n|---|---|---|\n{rows}\n\
@@ -63,6 +64,11 @@ pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress) -> Stri
         about = config.about,
         training = manifest.data.training_orders,
         validation = manifest.data.validation_orders,
+        later = match when {
+            When::Later => "later orders for validation",
+            When::Mixed => "other orders for validation, some of them earlier than the last training order",
+            When::Unknown => "other orders for validation, of which it is not known whether they are later",
+        },
         min_orders = config.min_orders,
         departments = departments.join(", "),
         calibrated = calibrated,

@@ -14,6 +14,7 @@ use paidan::model::{
 };
 use paidan::text::AppealTokenizer;
 
+use crate::apart::when;
 use crate::calibrate::{Judged, Scores, calibrate};
 use crate::card;
 use crate::checkpoint::{Progress, RunFolder, write_flushed, write_tensors};
@@ -140,7 +141,8 @@ impl Export<'_> {
         let mut answering = std::fs::read(new.join(file::WEIGHTS))?;
         answering.extend(serde_json::to_vec(&(&calibration, &dispute))?);
         manifest.version = format!("{}-{}", manifest.created_at[..10].replace('-', ""), &sha256_hex(&answering)[..8]);
-        write_flushed(&new.join("README.md"), card::render(&manifest, self.labels, self.progress).as_bytes())?;
+        let card = card::render(&manifest, self.labels, self.progress, when(self.training, self.validation));
+        write_flushed(&new.join("README.md"), card.as_bytes())?;
         for entry in std::fs::read_dir(&new)? {
             let path = entry?.path();
             let bytes = std::fs::read(&path)?;

@@ -6,6 +6,7 @@
 
 pub mod adapt;
 mod amend;
+pub mod apart;
 pub mod average;
 mod calibrate;
 mod card;

@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use paidan::model::{Artifacts, Manifest};
 use paidan::text::AppealTokenizer;
 use paidan_training::adapt::{AdaptConfig, adapt};
+use paidan_training::apart::ensure_apart;
 use paidan_training::average::average;
 use paidan_training::checkpoint::Progress;
 use paidan_training::config::TrainConfig;
@@ -184,6 +185,7 @@ fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) ->
     training.report_faults();
     validation.report_faults();
     let labels = Labels::collect(&training)?;
+    ensure_apart(&training, &validation)?;
     labels.report(&training, &validation, config.min_orders);
     let base = Artifacts::open(&common.base).context("the base model was refused")?;
     let tokenizer = AppealTokenizer::from_bytes(&base.tokenizer)?;

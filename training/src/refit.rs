@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use paidan::model::{Artifacts, CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS, Manifest};
 use paidan::text::AppealTokenizer;
 
+use crate::apart::ensure_apart;
 use crate::average::Ingredient;
 use crate::checkpoint::Progress;
 use crate::config::TrainConfig;
@@ -34,6 +35,7 @@ pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&P
         model.display(),
         manifest.data.training_sha256
     );
+    ensure_apart(&training, &validation)?;
     let weights = crossfit.map(CrossWeights::read).transpose()?.flatten();
     let labels = Labels::collect(&training)?;
     let same = labels.departments.iter().map(|d| &d.id).eq(artifacts.departments.iter().map(|d| &d.id));

@@ -8,4 +8,5 @@ mod workshop;
 mod adapt;
 mod crossfit;
 mod recurrences;
+mod refused;
 mod train;
