@@ -48,7 +48,7 @@ pub struct EpochRecord {
     pub training_loss: f64,
     /// What epochs are compared by: the mean of accuracy and macro-F1, of text alone and with category.
     pub score: f64,
-    /// Validation accuracy of text alone, frequent departments.
+    /// Validation accuracy of text alone: of the frequent departments, or of all if no validation order is of a frequent one.
     pub accuracy: f64,
     /// Its macro-F1.
     pub macro_f1: f64,

@@ -183,6 +183,13 @@ impl Labels {
         if !absent.is_empty() {
             crate::say(&format!("no validation order, so nothing will be measured for: {}", absent.join(", ")));
         }
+        let mut judged = validation.orders.iter().filter_map(|order| self.row(order.department.as_deref()?));
+        if !judged.any(|row| self.departments[row].training_orders >= min_orders) {
+            crate::say(&format!(
+                "no validation order is of a department with {min_orders} training orders (min_orders in the configuration): all \
+                 departments choose the epoch, and int8 will not pass its gate"
+            ));
+        }
         let (disputed, quiet) = (known(training, true), known(training, false));
         match (disputed, quiet) {
             (0, 0) => crate::say("no training order says whether it was rerouted: the model will have no dispute head"),

@@ -161,9 +161,10 @@ impl<'a> Trainer<'a> {
             Ok(measure(&answers, self.validation, &self.labels.departments, self.config.min_orders))
         };
         let (text, category) = (figures(InputKind::TextOnly)?, figures(InputKind::WithCategory)?);
+        // Only a share of a crossfit may be without orders, and there the last epoch counts, not the best.
         let value = |measure: Option<f64>| measure.unwrap_or_default();
-        let (accuracy, macro_f1) = (value(text.frequent.accuracy), value(text.frequent.macro_f1));
-        let (with_accuracy, with_f1) = (value(category.frequent.accuracy), value(category.frequent.macro_f1));
+        let (accuracy, macro_f1) = (value(text.departments.accuracy), value(text.departments.macro_f1));
+        let (with_accuracy, with_f1) = (value(category.departments.accuracy), value(category.departments.macro_f1));
         Ok(EpochRecord {
             training_loss,
             score: (accuracy + macro_f1 + with_accuracy + with_f1) / 4.0,

@@ -94,8 +94,8 @@ pub fn answer(
 
 /// Figures of one validation.
 pub struct Figures {
-    /// Over the orders of departments with enough training orders.
-    pub frequent: DepartmentMeasures,
+    /// Over the orders of departments with enough training orders; over all orders if no order is of such a department.
+    pub departments: DepartmentMeasures,
     /// Area under the curve of the dispute head's logit alone.
     pub dispute_auc: Option<f64>,
 }
@@ -112,5 +112,10 @@ pub fn measure(answers: &Answers, examples: &[Example], departments: &[Departmen
         }
     }
     let frequent = |id: &str| departments.iter().any(|d| d.id == id && d.training_orders >= min_orders);
-    Figures { frequent: scores.measures_within(frequent), dispute_auc: disputes.measures().auc }
+    let mut measured = scores.measures_within(frequent);
+    if measured.orders == 0 {
+        // Nothing measured is not the same as nothing right.
+        measured = scores.measures();
+    }
+    Figures { departments: measured, dispute_auc: disputes.measures().auc }
 }

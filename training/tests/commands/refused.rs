@@ -1,4 +1,5 @@
-//! What `paidan-train` refuses before it begins, the wrong place to write to and orders that cannot judge.
+//! What `paidan-train` refuses before it begins, the wrong place to write to and orders that cannot judge; and what it makes of those
+//! that hardly can.
 
 use std::process::{Command, Output};
 
@@ -85,4 +86,18 @@ fn the_card_calls_validation_later_only_if_it_is() {
     assert_success(&output);
     assert!(!stderr(&output).contains("before the last training order"), "{}", stderr(&output));
     assert!(card("later").contains("64 training orders, 40 later orders for validation. The epoch"), "{}", card("later"));
+}
+
+#[test]
+fn where_no_department_is_frequent_all_of_them_choose_the_epoch_and_int8_does_not_pass() {
+    let workshop = Workshop::new(&QUICK.replace("min_orders = 4", "min_orders = 99"));
+    let output = workshop.train("model", &[]);
+    assert_success(&output);
+    let said = stderr(&output);
+    assert_eq!(said.matches("no validation order is of a department with 99 training orders").count(), 1, "{said}");
+    assert!(said.contains("int8 did not pass the accuracy gate") && said.contains("text_only.accuracy"), "{said}");
+    let path = workshop.path("model.run/checkpoint/progress.json");
+    let progress: serde_json::Value = serde_json::from_slice(&std::fs::read(path).expect("a checkpoint")).expect("json");
+    let history = progress["history"].as_array().expect("a history");
+    assert!(history.iter().any(|epoch| epoch["score"].as_f64().expect("a number") > 0.0), "measured after all: {history:?}");
 }
