@@ -17,7 +17,7 @@ use paidan_training::apart::ensure_apart;
 use paidan_training::average::average;
 use paidan_training::checkpoint::Progress;
 use paidan_training::config::TrainConfig;
-use paidan_training::crossfit::{CrossWeights, Crossfit, TEACHER};
+use paidan_training::crossfit::{CrossWeights, Crossfit, TEACHER, ensure_of};
 use paidan_training::dataset::{Labels, Orders};
 use paidan_training::duties;
 use paidan_training::examples::Example;
@@ -194,6 +194,7 @@ fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) ->
     let (mut training_examples, validation_examples) = (examples(&training), examples(&validation));
     let mut weights = None;
     if let Some(folder) = &common.crossfit {
+        ensure_of(folder, &training)?;
         weights = CrossWeights::read(folder)?;
         let teacher = Teacher::read(&folder.join(TEACHER), &labels)?;
         let taught = teacher.teach(&training, &mut training_examples);

@@ -13,7 +13,7 @@ use crate::apart::ensure_apart;
 use crate::average::Ingredient;
 use crate::checkpoint::Progress;
 use crate::config::TrainConfig;
-use crate::crossfit::CrossWeights;
+use crate::crossfit::{CrossWeights, ensure_of};
 use crate::dataset::{Labels, Orders};
 use crate::examples::Example;
 use crate::export::Export;
@@ -36,6 +36,7 @@ pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&P
         manifest.data.training_sha256
     );
     ensure_apart(&training, &validation)?;
+    crossfit.map(|folder| ensure_of(folder, &training)).transpose()?;
     let weights = crossfit.map(CrossWeights::read).transpose()?.flatten();
     let labels = Labels::collect(&training)?;
     let same = labels.departments.iter().map(|d| &d.id).eq(artifacts.departments.iter().map(|d| &d.id));

@@ -41,6 +41,8 @@ pub const TEACHER: &str = "teacher.jsonl";
 /// See [`CrossWeights`].
 pub const WEIGHTS: &str = "weights.json";
 const DOUBTS: &str = "doubts.tsv";
+/// What the answers were made from.
+const CLAIM: &str = "crossfit.json";
 
 /// Below this a probability is left out of the file.
 const LEAST: f32 = 1e-3;
@@ -148,7 +150,7 @@ impl Crossfit<'_> {
 
     /// Writes down what the answers in `out` are made from; refuses a folder whose answers were made from something else.
     fn claim(&self, out: &Path) -> Result<()> {
-        let path = out.join("crossfit.json");
+        let path = out.join(CLAIM);
         let made_from = serde_json::json!({
             "orders": self.orders.sha256,
             "base": self.base.weights_sha256,
@@ -281,6 +283,25 @@ impl Crossfit<'_> {
         let named = kept.map(|(probability, department)| (department.id.clone(), round(*probability)));
         Lesson { order_id: order.order_id.clone(), probabilities: named.collect() }
     }
+}
+
+/// Refuses the folder of a crossfit that is not done, or of other orders: what was said of those, by models that learnt from them,
+/// teaches nothing about these.
+pub fn ensure_of(folder: &Path, orders: &Orders) -> Result<()> {
+    let path = folder.join(CLAIM);
+    let named = || format!("{}: cannot be read; name a folder that paidan-train crossfit wrote", path.display());
+    let made_from: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).with_context(named)?).with_context(named)?;
+    ensure!(
+        made_from["orders"] == orders.sha256.as_str(),
+        "{}: made from other orders than {}, whose sha-256 is {}; make a crossfit of these, in another folder",
+        path.display(),
+        orders.path.display(),
+        orders.sha256
+    );
+    let is_done = folder.join(TEACHER).is_file();
+    ensure!(is_done, "{}: no {TEACHER}; let paidan-train crossfit come to its end first", folder.display());
+    Ok(())
 }
 
 fn likeliest(probabilities: &[f32]) -> usize {

@@ -21,9 +21,11 @@ fn lines(path: &Path) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("json")).collect()
 }
 
-/// A crossfit's folder with nothing but these lessons.
+/// A crossfit's folder with nothing but these lessons about the training orders.
 fn lessons(workshop: &Workshop, text: &str) -> String {
     std::fs::create_dir_all(workshop.path("lessons")).expect("a folder");
+    let orders = paidan::model::sha256_hex(&std::fs::read(workshop.path("train.jsonl")).expect("orders"));
+    workshop.write("lessons/crossfit.json", serde_json::json!({ "orders": orders }).to_string().as_bytes());
     workshop.write("lessons/teacher.jsonl", text.as_bytes());
     workshop.path("lessons").to_string_lossy().into_owned()
 }
@@ -128,4 +130,26 @@ fn half_a_teacher_is_none() {
         assert_eq!(output.status.code(), Some(65));
         assert!(stderr(&output).contains("teacher.jsonl:2") && stderr(&output).contains(reason), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_crossfit_of_other_orders_or_one_that_is_not_done_is_refused() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
+    assert_success(&workshop.train("model", &[]));
+    let folder = lessons(&workshop, "");
+    let mut calibrate = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+    calibrate.arg("calibrate").arg("--model").arg(workshop.path("model")).arg("--orders").arg(workshop.path("train.jsonl"));
+    calibrate.arg("--validation").arg(workshop.path("validation.jsonl")).arg("--out").arg(workshop.path("other"));
+    calibrate.arg("--crossfit").arg(&folder);
+    let mut refused = |reason: &str| {
+        for output in [workshop.train("other", &["--crossfit", &folder]), calibrate.output().expect("paidan-train runs")] {
+            assert!(!output.status.success() && stderr(&output).contains(reason), "{} does not say {reason}", stderr(&output));
+        }
+    };
+    std::fs::remove_file(workshop.path("lessons/teacher.jsonl")).expect("removed");
+    refused("lessons: no teacher.jsonl");
+    workshop.write("lessons/crossfit.json", b"{\"orders\": \"of last year\"}");
+    refused("crossfit.json: made from other orders than");
+    std::fs::remove_file(workshop.path("lessons/crossfit.json")).expect("removed");
+    refused("crossfit.json: cannot be read; name a folder that paidan-train crossfit wrote");
 }
