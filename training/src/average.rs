@@ -42,6 +42,7 @@ impl Part {
         for (i, name) in ["training file", "validation file"].iter().enumerate() {
             ensure!(progress.inputs[i] == orders[i], "this run had another {name}");
         }
+        ensure!(!progress.history.is_empty(), "this run has not finished an epoch; let it go on with train --resume");
         Ok(Self { tensors: folder.load_best()?, progress })
     }
 

@@ -118,13 +118,18 @@ impl RunFolder {
         &self.root
     }
 
-    /// Removes what an earlier run left.
+    /// Removes what an earlier run left: its best variables too, which would else be taken for this run's until its first epoch is
+    /// done.
     pub fn clear(&self) -> Result<()> {
         for name in ["checkpoint", "checkpoint.old", "checkpoint.new"] {
             let path = self.root.join(name);
             if path.exists() {
                 std::fs::remove_dir_all(&path).with_context(|| format!("{}: cannot be removed", path.display()))?;
             }
+        }
+        let best = self.best();
+        if best.exists() {
+            std::fs::remove_file(&best).with_context(|| format!("{}: cannot be removed", best.display()))?;
         }
         Ok(())
     }
@@ -232,4 +237,20 @@ pub fn write_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(
     candle_core::safetensors::save(tensors, path).with_context(|| format!("{}: cannot be written", path.display()))?;
     File::open(path)?.sync_all()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_starts_again_has_no_best_variables_of_the_one_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::create(&folder.path().join("model")).expect("a run");
+        std::fs::create_dir(run.path().join("checkpoint")).expect("a folder");
+        std::fs::write(run.best(), "of the run before").expect("written");
+        run.clear().expect("cleared");
+        assert!(!run.best().exists() && !run.path().join("checkpoint").exists());
+        run.clear().expect("nothing to clear is no fault");
+    }
 }

@@ -133,6 +133,12 @@ fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
     let refused = |parts: &[&str]| stderr(&average(parts));
     assert!(refused(&["--run", &first]).contains("at least two parts"));
     assert!(refused(&["--run", &first, "--run", "elsewhere"]).contains("no such run"));
+    let checkpoint = workshop.path("second.run/checkpoint/progress.json");
+    let mut progress: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&checkpoint).expect("a checkpoint")).expect("json");
+    progress["history"] = serde_json::json!([]);
+    std::fs::write(&checkpoint, progress.to_string()).expect("written");
+    assert!(refused(&["--run", &first, "--run", &second]).contains("second: this run has not finished an epoch"));
     workshop.write("train.jsonl", orders(32, 0).as_bytes());
     assert!(refused(&["--run", &first, "--run", &second]).contains("had another training file"));
 }
