@@ -94,10 +94,12 @@ impl Judged<'_> {
             };
             appeals.values.push(witnesses.of_the_appeal().into());
             appeals.outcomes.push(disputed);
+            appeals.days.push(self.orders[i].received_on);
             let rows = self.proposed(i);
             if !rows.is_empty() {
                 proposals.values.push(witnesses.of_a_proposal(&rows, &self.lore.history).into());
                 proposals.outcomes.push(disputed);
+                proposals.days.push(self.orders[i].received_on);
             }
         }
         (appeals.settled(), proposals.settled())

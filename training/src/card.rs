@@ -117,8 +117,13 @@ fn held_out(manifest: &Manifest) -> String {
         None => "Both risks once more, their weights fitted on four fifths of the validation orders and measured on the fifth"
             .to_owned(),
     };
+    let last_third = if rows.contains("last third") {
+        ", and, for the last third, fitted on the two thirds before it"
+    } else {
+        ". There are no figures of the last third: they need the day of every order, and disputes in it and before it"
+    };
     format!(
-        "{fitted} (mean of ten drawings), and, for the last third, fitted on the two thirds before it. Which witnesses are heard was \
+        "{fitted} (mean of ten drawings){last_third}. Which witnesses are heard was \
          chosen with these orders in view. There are few disputes among them: differences of a few hundredths are chance.\n\n\
          | | dispute, text alone | dispute, with category | proposed dispatch, text alone | proposed dispatch, with category |\n\
          |---|---|---|---|---|\n{rows}\n"

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use paidan::catalog::Day;
 use paidan::evaluation::{REVIEW_BUDGETS, RiskMeasures, RiskScores, WorkOrder};
 use paidan::model::{Weighing, Weight, Witness};
 use rand::seq::SliceRandom;
@@ -38,6 +39,8 @@ pub struct Hearing {
     pub values: Vec<Vec<(Witness, Option<f32>)>>,
     /// Whether it came as the risk says.
     pub outcomes: Vec<bool>,
+    /// When each was taken in, if that is known.
+    pub days: Vec<Option<Day>>,
     /// How the witnesses are weighed, if that was fitted on other orders; then only a common factor and the bias are fitted here.
     pub weights: Option<Weighing>,
 }
@@ -54,6 +57,7 @@ impl Hearing {
         Self {
             values: rows.iter().map(|row| self.values[*row].clone()).collect(),
             outcomes: rows.iter().map(|row| self.outcomes[*row]).collect(),
+            days: rows.iter().map(|row| self.days[*row]).collect(),
             weights: self.weights.clone(),
         }
     }
@@ -167,8 +171,16 @@ impl Hearing {
         scores
     }
 
-    /// Fitted on four fifths and measured on the fifth, the mean of several drawings; and fitted on the earlier two thirds,
-    /// measured on the last.
+    /// The rows by their days, those of one day as they stand; `None` if a day is not known.
+    fn by_day(&self) -> Option<Vec<usize>> {
+        let days = self.days.iter().copied().collect::<Option<Vec<Day>>>()?;
+        let mut rows: Vec<usize> = (0..days.len()).collect();
+        rows.sort_by_key(|row| days[*row]);
+        Some(rows)
+    }
+
+    /// Fitted on four fifths and measured on the fifth, the mean of several drawings; and, where all days are known, fitted on the
+    /// earlier two thirds, measured on the last.
     pub fn held_out(&self) -> HeldOut {
         let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
         let mut add = |name: String, value: Option<f64>| {
@@ -187,10 +199,11 @@ impl Hearing {
                 add(format!("caught_at_{percent:02.0}_cross_validated"), Some(budget.caught));
             }
         }
-        let split = self.outcomes.len() * 2 / 3;
-        let (earlier, later): (Vec<usize>, Vec<usize>) = ((0..split).collect(), (split..self.outcomes.len()).collect());
-        if let Some(weighing) = self.only(&earlier).weighing() {
-            for (name, value) in common(&self.only(&later).scores(&weighing).measures()) {
+        // Where a line stands in a file says nothing of when it came in.
+        let by_day = self.by_day().unwrap_or_default();
+        let (earlier, later) = by_day.split_at(by_day.len() * 2 / 3);
+        if let Some(weighing) = self.only(earlier).weighing() {
+            for (name, value) in common(&self.only(later).scores(&weighing).measures()) {
                 add(format!("{name}_last_third"), value);
             }
         }
@@ -279,7 +292,8 @@ mod tests {
                 (Witness::Length, Some(3.0)),
             ]
         });
-        Hearing { values: values.collect(), outcomes, weights: None }
+        let days = (0..210).map(|i| Day::from_num_days_from_ce_opt(730_000 + i / 3)).collect();
+        Hearing { values: values.collect(), outcomes, days, weights: None }
     }
 
     #[test]
@@ -345,6 +359,26 @@ mod tests {
             assert!(figures.contains_key(name), "{figures:?}");
         }
         assert!(figures["auc_cross_validated"] > 0.9);
+    }
+
+    #[test]
+    fn the_last_third_is_of_the_last_days_wherever_they_stand_in_the_file() {
+        let last_third = |hearing: &Hearing| -> Vec<(String, f64)> {
+            let figures = hearing.held_out().figures.into_iter();
+            figures.filter(|(name, _)| name.ends_with("last_third")).collect()
+        };
+        let mut hearing = hearing();
+        let sorted = last_third(&hearing);
+        assert_eq!(sorted.len(), 3, "{sorted:?}");
+        // The later half first; each day stays in one piece.
+        let mut rows: Vec<usize> = (0..210).collect();
+        rows.rotate_left(105);
+        hearing = hearing.only(&rows);
+        for ((name, value), (_, other)) in sorted.iter().zip(last_third(&hearing)) {
+            assert!((value - other).abs() < 1e-6, "{name} is {value} of a sorted file, {other} of another");
+        }
+        hearing.days[7] = None;
+        assert_eq!(last_third(&hearing), [], "nobody knows which third that order belongs to");
     }
 
     #[test]

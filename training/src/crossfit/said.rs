@@ -109,10 +109,12 @@ pub fn hearings(rows: &[Row<'_>], kind: usize, scales: &Scales, labels: &Labels)
         };
         appeals.values.push(witnesses.of_the_appeal().into());
         appeals.outcomes.push(disputed);
+        appeals.days.push(order.received_on);
         let proposed: Vec<usize> = order.instructed.iter().filter_map(|name| labels.row(name)).collect();
         if !proposed.is_empty() {
             proposals.values.push(witnesses.of_a_proposal(&proposed, history).into());
             proposals.outcomes.push(disputed);
+            proposals.days.push(order.received_on);
         }
     }
     (appeals, proposals)
