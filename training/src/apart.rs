@@ -1,7 +1,7 @@
 //! That validation orders are apart from the training orders, and whether they are later.
 //!
-//! An order that was learnt from flatters whoever is judged by it: the epoch, the temperatures and the review thresholds would all be
-//! chosen on answers that the model knows by heart.
+//! An order that was learnt from flatters whoever is judged by it: the epoch, the temperatures and the review thresholds would all
+//! be chosen on answers that the model knows by heart.
 
 use std::collections::HashSet;
 

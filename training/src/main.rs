@@ -1,6 +1,7 @@
 //! `paidan-train`: from a city's labelled orders to a model folder that `paidan` serves.
 
 mod arguments;
+mod ending;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,7 +39,11 @@ use paidan_training::trainer::Trainer;
 #[command(
     version,
     about,
-    after_help = "Example:\n  paidan-train train --orders train.jsonl --validation validation.jsonl --base bge-small-zh-v1.5 --out models/ourcity"
+    after_help = format!(
+        "{}\n\nExample:\n  paidan-train train --orders train.jsonl --validation validation.jsonl --base bge-small-zh-v1.5 \
+         --out models/ourcity",
+        ending::EXIT_CODES
+    )
 )]
 struct Cli {
     #[command(subcommand)]
@@ -114,7 +119,9 @@ fn recurrences(args: &LikenessArgs) -> Result<()> {
 
 fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
-    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| format!("{}: cannot be written", path.display()))
+    // Where the folder is not there that is no missing input.
+    let written = std::fs::write(path, serde_json::to_vec_pretty(report)?).map_err(std::io::Error::other);
+    written.with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 fn returns(args: &LikenessArgs) -> Result<()> {
@@ -125,7 +132,11 @@ fn returns(args: &LikenessArgs) -> Result<()> {
 
 fn main() -> ExitCode {
     keep_memory();
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(asked_or_wrong) => return ending::of_usage(&asked_or_wrong),
+    };
+    let result = match cli.command {
         Command::Adapt(args) => adapt_base(&args),
         Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),
         Command::Crossfit(args) => crossfit(&args),
@@ -145,7 +156,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("paidan-train: {error:#}"));
-            ExitCode::from(65)
+            ending::of_error(&error)
         }
     }
 }

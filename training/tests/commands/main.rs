@@ -7,6 +7,7 @@ mod workshop;
 
 mod adapt;
 mod crossfit;
+mod ending;
 mod recurrences;
 mod refused;
 mod train;
