@@ -1,5 +1,5 @@
-//! What `paidan-train` refuses before it begins, the wrong place to write to and orders that cannot judge; and what it makes of those
-//! that hardly can.
+//! What `paidan-train` refuses before it begins: the wrong place to write to, and orders that cannot judge; and what it makes of
+//! those that hardly can.
 
 use std::process::{Command, Output};
 
