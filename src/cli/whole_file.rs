@@ -36,12 +36,12 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("rulings.csv");
         fs::write(&file, "before")?;
-        let mut only_me = fs::metadata(&file)?.permissions();
-        #[cfg(unix)]
-        std::os::unix::fs::PermissionsExt::set_mode(&mut only_me, 0o600);
-        fs::set_permissions(&file, only_me.clone())?;
+        let mut closed = fs::metadata(&file)?.permissions();
+        closed.set_readonly(true);
+        fs::set_permissions(&file, closed)?;
+        let before = fs::metadata(&file)?.permissions();
         write(&file, b"after").expect("written");
-        assert_eq!((fs::read(&file)?, fs::metadata(&file)?.permissions()), (b"after".to_vec(), only_me));
+        assert_eq!((fs::read(&file)?, fs::metadata(&file)?.permissions()), (b"after".to_vec(), before));
         assert_eq!(fs::read_dir(folder.path())?.count(), 1, "nothing is left beside it");
         Ok(())
     }
