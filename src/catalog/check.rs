@@ -13,6 +13,7 @@ pub fn faults(draft: &Draft) -> Vec<Fault> {
     let mut faults = Vec::new();
     check.twice(&mut faults);
     check.departments(&mut faults);
+    check.names(&mut faults);
     check.references(&mut faults);
     // Where a file could not be read, half the catalogue would be missed here, and none of that is a fault of its own.
     if draft.whole {
@@ -86,6 +87,31 @@ impl<'a> Check<'a> {
             };
             for successor in entry.marked("successors") {
                 self.successor(department, last, successor, &mut told, faults);
+            }
+        }
+    }
+
+    /// On no day may two departments be meant by one name: whoever writes it would get the one that stands first in the file.
+    fn names(&self, faults: &mut Vec<Fault>) {
+        let mut called: HashMap<&str, Vec<(&str, &Entry<CatalogDepartment>)>> = HashMap::new();
+        for entry in &self.draft.departments {
+            let department = &entry.value;
+            let own = [("id", &department.id), ("name", &department.name)].into_iter();
+            let own = own.chain(department.aliases.iter().map(|alias| ("alias", alias)));
+            let mut told = HashSet::new();
+            for (what, name) in own.filter(|(_, name)| !name.is_empty() && told.insert(name.as_str())) {
+                let others = called.entry(name).or_default();
+                let same_time = |(_, other): &&(&str, &Entry<CatalogDepartment>)| {
+                    other.value.id != department.id && other.value.validity.overlaps(department.validity)
+                };
+                if let Some((others_what, other)) = others.iter().find(same_time) {
+                    let place = if what == "id" { entry.at("id") } else { &entry.place };
+                    let (id, line) = (&other.value.id, other.place.line);
+                    faults.push(place.fault(format!(
+                        "ambiguous {what}: {name:?} is also the {others_what} of department {id:?} on line {line} at the same time"
+                    )));
+                }
+                others.push((what, entry));
             }
         }
     }

@@ -16,6 +16,7 @@ pub mod rulings;
 pub mod serve;
 mod setup;
 mod signals;
+mod whole_file;
 
 use std::process::ExitCode;
 

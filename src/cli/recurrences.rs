@@ -8,12 +8,11 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 use paidan::rulings::{Party, Recurrence, RulingDraft};
 use paidan::server::rulings::{FoundRecurrences, RulingDesk};
-use paidan::store::exchange;
 
+use super::Failure;
 use super::output::{Paint, padded, percent, width};
-use super::rulings::{format, open};
+use super::rulings::{format, open, write};
 use super::setup::{Setup, model_folder, open_router_with_catalog, today};
-use super::{Failure, code};
 
 /// Parties of a line, and characters of an example.
 const PARTIES: usize = 4;
@@ -71,8 +70,7 @@ pub async fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     let told = &groups[..groups.len().min(args.most as usize)];
     if let Some((file, format)) = drafts {
         let drafts: Vec<RulingDraft> = told.iter().map(|group| group.draft.clone()).collect();
-        let bytes = exchange::write(format, &drafts).map_err(|error| Failure::new(code::SOFTWARE, error))?;
-        std::fs::write(file, bytes).map_err(|error| Failure::file(file, error))?;
+        write(file, format, &drafts)?;
     }
     let text = if args.json { json(&found, told) } else { page(args, &found, groups.len(), told) };
     write!(std::io::stdout(), "{text}")?;

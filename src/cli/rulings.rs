@@ -7,12 +7,11 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 use paidan::catalog::DepartmentCatalog;
 use paidan::rulings::{Known, Ruling, RulingDraft};
-use paidan::store::exchange::{self, Format, Row};
+use paidan::store::exchange::{self, ExchangeError, Format, Row};
 use paidan::store::{Filter, Store};
 
-use super::recurrences;
 use super::setup::{Setup, catalog_folder, model_folder, store_url};
-use super::{Failure, code};
+use super::{Failure, code, recurrences, whole_file};
 
 /// Rulings that are recorded in one transaction: a break loses no more, and the file can be imported again.
 const AT_ONCE: usize = 200;
@@ -89,8 +88,7 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
         Action::Export { file, filter } => {
             let format = format(file)?;
             let drafts = all(&open(setup).await?, filter).await?;
-            let bytes = exchange::write(format, &drafts).map_err(|error| Failure::new(code::SOFTWARE, error))?;
-            std::fs::write(file, bytes).map_err(|error| Failure::file(file, error))?;
+            write(file, format, &drafts)?;
             writeln!(std::io::stdout(), "{} rulings written to {}", drafts.len(), file.display())?;
             Ok(())
         }
@@ -122,6 +120,15 @@ pub fn format(file: &Path) -> Result<Format, Failure> {
     Format::of_name(&file.to_string_lossy()).ok_or_else(|| {
         Failure::said(code::USAGE, format!("{}: a file of rulings ends in .jsonl, .csv or .xlsx", file.display()))
     })
+}
+
+/// Writes a file of rulings. What was there before stays until all of it is written.
+pub fn write(file: &Path, format: Format, drafts: &[RulingDraft]) -> Result<(), Failure> {
+    let bytes = exchange::write(format, drafts).map_err(|error| {
+        let code = if matches!(error, ExchangeError::LongCell { .. }) { code::DATA } else { code::SOFTWARE };
+        Failure::said(code, format!("{}: {error}", file.display()))
+    })?;
+    whole_file::write(file, &bytes)
 }
 
 fn rows(file: &Path, from_orders: bool) -> Result<Vec<Row>, Failure> {

@@ -62,12 +62,16 @@ impl OneOrMany {
 }
 
 impl WorkOrder {
+    /// How the error begins of a line that is not UTF-8: a file with many of them was saved in GBK.
+    pub const NOT_UTF8: &str = "not UTF-8";
+
     /// Parses one line. The error says what is wrong with the row, never what the citizen wrote.
     pub fn parse(line: &[u8]) -> Result<Self, String> {
         if line.len() > MAX_LINE_BYTES {
             return Err(format!("line has {} bytes, at most {MAX_LINE_BYTES} are read", line.len()));
         }
-        let line = std::str::from_utf8(line).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to() + 1))?;
+        let line =
+            std::str::from_utf8(line).map_err(|error| format!("{} at byte {}", Self::NOT_UTF8, error.valid_up_to() + 1))?;
         // Only the kind of the fault: serde's own text may quote the row.
         let row: Row = serde_json::from_str(line).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => format!("a field has the wrong type (column {})", error.column()),

@@ -102,8 +102,17 @@ fn a_year_goes_into_a_file_and_verify_says_so_plainly() {
     let (code, _, err) = office.run(&[&["audit", "verify"][..], &noted].concat());
     assert!(code == 64 && err.contains("entry 12 was archived; give the archive that has it"), "{err}");
     assert_eq!(office.run(&[&["audit", "verify", "trail-2025.jsonl"][..], &noted].concat()).0, 0);
-    let (code, out, _) = office.run(&["audit", "verify", "trail-2025.jsonl", "--number", "12", "--hash", "5f70"]);
+    let another = "5f70".repeat(16);
+    let (code, out, _) = office.run(&["audit", "verify", "trail-2025.jsonl", "--number", "12", "--hash", &another]);
     assert!(code == 65 && out.contains("entry 12 is not the one that was noted"), "{out}");
+    assert_eq!(
+        office.run(&["audit", "verify", "trail-2025.jsonl", noted[0], noted[1], noted[2], &noted[3].to_uppercase()]).0,
+        0
+    );
+    for short in ["5f70", &noted[3][..63], "5f70bf18a0860070..."] {
+        let (code, out, err) = office.run(&["audit", "verify", "trail-2025.jsonl", "--number", "12", "--hash", short]);
+        assert!(code == 64 && err.contains("a hash has 64 digits"), "no false alarm: {out}{err}");
+    }
     let young = office.in_store(async |store| store.audit_after(41, 1).await.expect("entries")[0].hash.clone());
     assert_eq!(office.run(&["audit", "verify", "trail-2025.jsonl", "--number", "42", "--hash", &young]).0, 0);
 }

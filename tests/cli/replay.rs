@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::place::{Ended, NO_INPUT, Place, signal};
+use crate::place::{DATA, Ended, NO_INPUT, Place, signal};
 use crate::support;
 
 fn replay(place: &Place, orders: &str, more: &[&str]) -> Ended {
@@ -113,11 +113,27 @@ fn replay_without_labels_measures_the_speed_only() {
 }
 
 #[test]
-fn an_empty_file_is_replayed_to_nothing() {
+fn a_file_without_an_order_that_can_be_read_ends_badly_and_the_last_results_stay() {
     let place = Place::new();
-    place.write("orders.jsonl", "\n\n");
+    place.write("orders.jsonl", order(0, json!({})));
     replay(&place, "orders.jsonl", &[]).well();
-    assert_eq!(metrics(&place)["appeals"], 0);
+    let of = |name: &str| std::fs::read(place.path("out").join(name)).expect("a result");
+    let before = ["metrics.json", "predictions.jsonl", "skipped.jsonl", "report.html"].map(of);
+
+    place.write("empty.jsonl", "\n\n");
+    replay(&place, "empty.jsonl", &[]).failed(DATA, &["empty.jsonl: there is no order in it"]);
+    let rows: String = (0..30).map(|i| order(i, json!({"department": "城管"})) + "\n").collect();
+    place.write("gbk.jsonl", encoding_rs::GB18030.encode(&rows).0);
+    let told =
+        ["gbk.jsonl:20: not UTF-8", "none of its 30 rows", "30 rows are not UTF-8", "iconv -f GB18030 -t UTF-8 gbk.jsonl"];
+    let ended = replay(&place, "gbk.jsonl", &[]).failed(DATA, &told);
+    assert!(!ended.err.contains("skipped.jsonl"), "there is none: {}", ended.err);
+    place.write("bad.jsonl", "{}\n".repeat(3));
+    let ended = replay(&place, "bad.jsonl", &[]).failed(DATA, &["bad.jsonl:3: order_id is missing", "none of its 3 rows"]);
+    assert!(!ended.err.contains("iconv"), "{}", ended.err);
+
+    assert_eq!(["metrics.json", "predictions.jsonl", "skipped.jsonl", "report.html"].map(of), before);
+    assert_eq!(std::fs::read_dir(place.path("out")).expect("out").count(), 4, "nothing is left beside them");
 }
 
 #[test]

@@ -102,7 +102,8 @@ fn re_dispatched_orders_become_case_rulings_once_however_often_they_are_imported
         r#"{"order_id": "Q3", "received_on": "soon", "appeal": "停水了", "department": "水务", "rerouted": true}"#,
         r#"{"order_id": "Q4", "received_on": "2026-01-06", "appeal": "停水了", "department": "龙王", "rerouted": true}"#,
     ];
-    std::fs::write(office.path("orders.jsonl"), orders.join("\n")).expect("a file");
+    // With a mark, as editors in Windows save it.
+    std::fs::write(office.path("orders.jsonl"), format!("\u{feff}{}", orders.join("\n"))).expect("a file");
     for _ in 0..2 {
         let (code, out, err) = office.run(&["rulings", "import", "--from-orders", "orders.jsonl"]);
         assert_eq!((code, out.as_str()), (65, "1 rulings recorded\n"), "{err}");
@@ -142,6 +143,58 @@ fn csv_as_excel_writes_it_in_china_is_read() {
     std::fs::write(office.path("gbk.csv"), gbk).expect("a file");
     let (code, out, err) = office.run(&["rulings", "import", "gbk.csv"]);
     assert_eq!((code, out.as_str()), (0, "1 rulings recorded\n"), "{err}");
+}
+
+#[test]
+fn a_workbook_that_would_fill_the_memory_is_refused_in_a_sentence() {
+    let office = Office::new();
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write_row(0, 0, ["类型", "事项", "主办单位", "认定机构", "认定日期"]).expect("a header");
+    sheet.write(1_048_575, 16_383, "x").expect("a cell in the last corner");
+    book.save(office.path("far.xlsx")).expect("a workbook");
+    let (code, _, err) = office.run(&["rulings", "import", "far.xlsx"]);
+    assert!(code == 65 && err.contains("far.xlsx: row 1048576, column 16384: stands outside"), "{err}");
+    assert!(!office.path("paidan.db").exists());
+}
+
+#[test]
+fn what_excel_lost_of_an_order_number_is_told_by_line_and_field_and_its_days_are_read() {
+    let office = Office::new();
+    let rows = [
+        "类型,事项,说明,主办单位,认定机构,认定日期,生效日期,工单号,必含词",
+        "类案,占道经营,商贩占道,城管,认定委员会,2026/1/10,2026年1月11日,Q1,路灯、坏",
+        "类案,占道经营,\"商贩\r\n占道\",城管,认定委员会,2026/1/10,,Q2,",
+        "类案,占道经营,商贩占道,城管,认定委员会,2026/1/10,,2.01801E+13,",
+        "类案,占道经营,商贩占道,城管,认定委员会,1/10/2026,,Q3,",
+    ];
+    std::fs::write(office.path("excel.csv"), rows.join("\r\n")).expect("a file");
+    let (code, out, err) = office.run(&["rulings", "import", "excel.csv"]);
+    assert_eq!((code, out.as_str()), (65, "2 rulings recorded\n"), "{err}");
+    assert!(err.contains("excel.csv:5: orders: \"2.01801E+13\"") && err.contains("format the column as text"), "{err}");
+    assert!(err.contains("excel.csv:6: decided_on: "), "{err}");
+    let (_, out, _) = office.run(&["rulings", "export", "back.jsonl"]);
+    let back = std::fs::read_to_string(office.path("back.jsonl")).expect("a file");
+    assert!(out.starts_with("2 rulings") && back.contains(r#""required_words":["路灯","坏"]"#), "{back}");
+    assert!(back.contains(r#""decided_on":"2026-01-10","effective_from":"2026-01-11""#), "{back}");
+}
+
+#[test]
+fn an_export_that_fails_names_the_ruling_and_leaves_the_file_that_was_there() {
+    let office = Office::new();
+    let examples: Vec<String> = (0..100).map(|i| format!("{i}{}", "路灯坏了".repeat(100))).collect();
+    let row = serde_json::json!({
+        "id": "L1", "scope": "case", "matter": "路灯", "lead": "城管", "body": "committee", "decided_on": "2026-01-10", "examples": examples,
+    });
+    std::fs::write(office.path("long.jsonl"), row.to_string()).expect("a file");
+    let (code, _, err) = office.run(&["rulings", "import", "long.jsonl"]);
+    assert_eq!(code, 0, "{err}");
+    std::fs::write(office.path("rulings.xlsx"), "last week's").expect("a file");
+    let (code, _, err) = office.run(&["rulings", "export", "rulings.xlsx"]);
+    assert!(code == 65 && err.contains("rulings.xlsx: ruling \"L1\": examples (示例诉求) has 40"), "{err}");
+    assert!(err.contains("write a .jsonl instead"), "{err}");
+    assert_eq!(std::fs::read(office.path("rulings.xlsx")).expect("still there"), b"last week's");
+    assert_eq!(office.run(&["rulings", "export", "rulings.jsonl"]).0, 0);
 }
 
 #[test]

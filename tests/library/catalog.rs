@@ -159,6 +159,25 @@ fn the_unit_is_the_districts_own_and_without_a_district_the_citys() {
 }
 
 #[test]
+fn a_name_may_pass_to_another_department_but_never_mean_two_at_once() {
+    let departments = department("规划", "valid_to = 2018-12-31\nsuccessors = [\"自规\"]")
+        + &department("自规", "valid_from = 2019-01-01\naliases = [\"规划\", \"规划局\", \"自规\"]");
+    let units = ["规划", "自规"].map(city_unit).concat();
+    let head = HEAD.split("[[district]]").next().expect("a head");
+    DepartmentCatalog::open(folder([head, &departments, &units, ""]).path()).expect("one after the other");
+    let found = faults(folder([head, &departments.replace("2018-12-31", "2019-01-01"), &units, ""]).path());
+    let told: Vec<(usize, &str)> = found.iter().map(|(_, line, reason)| (*line, reason.as_str())).collect();
+    let line = 1 + department("规划", "valid_to = 2018-12-31\nsuccessors = [\"自规\"]").lines().count();
+    assert_eq!(
+        told,
+        [
+            (line, "ambiguous alias: \"规划\" is also the id of department \"规划\" on line 1 at the same time"),
+            (line, "ambiguous alias: \"规划局\" is also the name of department \"规划\" on line 1 at the same time"),
+        ]
+    );
+}
+
+#[test]
 fn a_rename_holds_from_its_day_on() {
     let catalog = catalogue(&[("规划", "valid_to = 2018-12-31\nsuccessors = [\"自规\"]"), ("自规", "valid_from = 2019-01-01")]);
     assert_eq!(in_force(&catalog, "规划", "2018-12-31"), ["规划局"]);

@@ -37,11 +37,11 @@ enum Action {
 Example:
   paidan audit verify
   paidan audit verify trail-2024.jsonl trail-2025.jsonl
-  paidan audit verify --number 1200 --hash 5f70bf18a0860070...
+  paidan audit verify --number 1200 --hash 5f70bf18a08600705f70bf18a08600705f70bf18a08600705f70bf18a0860070
 
-The last line has the number and the hash of the last entry. Note them outside of the database: with --number and --hash a later
-run shows that what was there then is still as it was. Of entries that were archived the trail says who did so and where they are;
-give the files, oldest first, and they are verified together with what followed them.")]
+The last line has the number and the hash of the last entry. Note them, the hash with all its 64 digits, outside of the database:
+with --number and --hash a later run shows that what was there then is still as it was. Of entries that were archived the trail
+says who did so and where they are; give the files, oldest first, and they are verified together with what followed them.")]
     Verify(verify::Args),
     /// Tell everything that happened to an order
     #[command(after_help = "Example:\n  paidan audit show --order 20180131000001")]

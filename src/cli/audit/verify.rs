@@ -22,9 +22,18 @@ pub struct Args {
     /// Number of an entry that was noted before
     #[arg(long, requires = "hash")]
     number: Option<i64>,
-    /// Its hash
-    #[arg(long, requires = "number")]
+    /// Its hash, all 64 digits
+    #[arg(long, requires = "number", value_parser = hash)]
     hash: Option<String>,
+}
+
+/// A hash that was cut short, or typed wrongly, must not look like tampering.
+fn hash(given: &str) -> Result<String, String> {
+    let given = given.trim();
+    if given.len() == 64 && given.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(given.to_ascii_lowercase());
+    }
+    Err(format!("a hash has 64 digits 0-9 and a-f, and these are {}; give it as it was printed", given.chars().count()))
 }
 
 /// What was found so far.

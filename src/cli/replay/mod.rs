@@ -46,7 +46,8 @@ Each line of the file is a JSON object. Required: order_id, and appeal or conten
 department (where it was handled in the end), rerouted (whether another department than the one first asked handled it),
 instructed (the departments first asked).
 
-DIR gets predictions.jsonl, skipped.jsonl, report.html and, last, metrics.json: where it is, the run was complete.
+DIR gets predictions.jsonl, skipped.jsonl, report.html and, last, metrics.json: where it is, the run was complete. If no row of the
+file can be answered, DIR stays as it was, and the exit code is 65.
 appeals_per_second counts from the first row read to the last one written, without loading the model. p50_ms and p99_ms are the
 time in the model of the batch that an appeal was in, all cores being busy with other batches beside it.")]
 pub struct Args {
@@ -112,7 +113,7 @@ impl Run<'_> {
             let words = format!("interrupted after {} orders; {} is as it was", tally.appeals(), self.args.out.display());
             return Err(Failure::said(code::INTERRUPTED, words));
         }
-        if let Err(failure) = read {
+        if let Err(failure) = read.and_then(|()| self.any(&tally)) {
             outputs.discard();
             return Err(failure);
         }
@@ -144,7 +145,7 @@ impl Run<'_> {
                             tally.routed(self.router, &routed);
                         }
                         Fate::Skipped { reason, our_fault } => {
-                            tally.skipped(our_fault);
+                            tally.skipped(&reason, our_fault);
                             outputs.skipped(&Skipped { line, reason: &reason })?;
                             self.name(line, &reason, tally.skipped_rows());
                         }
@@ -161,6 +162,23 @@ impl Run<'_> {
         })
     }
 
+    /// A run without an answer measured nothing; it must not end well, nor take the place of one that did.
+    fn any(&self, tally: &Tally) -> Result<(), Failure> {
+        if tally.appeals() > 0 {
+            return Ok(());
+        }
+        let (orders, out) = (self.args.orders.display(), self.args.out.display());
+        let mut words = match tally.skipped_rows() {
+            0 => format!("{orders}: there is no order in it; no results were written to {out}"),
+            rows => format!("{orders}: none of its {rows} rows is an order that can be read; no results were written to {out}"),
+        };
+        if tally.not_utf8() > 0 {
+            let way_out = format!("if it was saved in GBK, convert it first: iconv -f GB18030 -t UTF-8 {orders} > utf8.jsonl");
+            words.push_str(&format!("; {} rows are not UTF-8: {way_out}", tally.not_utf8()));
+        }
+        Err(Failure::said(code::DATA, words))
+    }
+
     /// Names a skipped row on the terminal, the first ones at least.
     fn name(&self, line: u64, reason: &str, so_far: u64) {
         if so_far > NAMED_ROWS {
@@ -170,7 +188,7 @@ impl Run<'_> {
             let mut err = std::io::stderr();
             let _ = writeln!(err, "{}:{line}: {reason}", self.args.orders.display());
             if so_far == NAMED_ROWS {
-                let _ = writeln!(err, "further rows that are left out stand in skipped.jsonl only");
+                let _ = writeln!(err, "further rows that are left out are not named here");
             }
         });
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use paidan::evaluation::{DepartmentScores, RiskScores, Truth};
+use paidan::evaluation::{DepartmentScores, RiskScores, Truth, WorkOrder};
 use paidan::model::ModelInfo;
 use paidan::routing::{ReviewReason, Router};
 
@@ -28,6 +28,7 @@ pub struct Tally {
     model_ms: Vec<f32>,
     skipped: u64,
     our_faults: u64,
+    not_utf8: u64,
 }
 
 impl Tally {
@@ -46,6 +47,7 @@ impl Tally {
             model_ms: Vec::new(),
             skipped: 0,
             our_faults: 0,
+            not_utf8: 0,
         }
     }
 
@@ -75,9 +77,10 @@ impl Tally {
     }
 
     /// Counts a row that was left out.
-    pub fn skipped(&mut self, our_fault: bool) {
+    pub fn skipped(&mut self, reason: &str, our_fault: bool) {
         self.skipped += 1;
         self.our_faults += u64::from(our_fault);
+        self.not_utf8 += u64::from(reason.starts_with(WorkOrder::NOT_UTF8));
     }
 
     /// Orders with an answer.
@@ -93,6 +96,11 @@ impl Tally {
     /// Rows that were left out because the model could not be run.
     pub fn our_faults(&self) -> u64 {
         self.our_faults
+    }
+
+    /// Rows that were left out because they are in another encoding.
+    pub fn not_utf8(&self) -> u64 {
+        self.not_utf8
     }
 
     /// All measures.

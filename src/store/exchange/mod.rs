@@ -4,6 +4,8 @@
 mod columns;
 mod orders;
 mod spreadsheet;
+mod unpacked;
+mod workbook;
 
 use crate::rulings::{RulingDraft, RulingFault};
 
@@ -12,6 +14,15 @@ pub use orders::from_orders;
 /// Largest file, in bytes, and most rows: a day's work of all committees of a country.
 pub const MAX_FILE_BYTES: usize = 64 << 20;
 const MAX_ROWS: usize = 200_000;
+/// Most columns of a sheet: three times those there are.
+const MAX_COLUMNS: u32 = 64;
+/// Most that a workbook unpacks to, in bytes: a table of [`MAX_ROWS`] long rulings fits.
+const MAX_UNPACKED_BYTES: u64 = 512 << 20;
+/// Most characters of a cell, as Excel counts them (in UTF-16).
+const MAX_CELL: usize = 32_767;
+
+/// UTF-8 with a mark, so that Excel shows Chinese and not its bytes. Others write it too.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +69,19 @@ pub enum ExchangeError {
     /// Too many rows.
     #[error("has more than {MAX_ROWS} rows; split it")]
     TooManyRows,
+    /// A workbook of a few kilobytes that unpacks to gigabytes.
+    #[error("unpacks to more than {MAX_UNPACKED_BYTES} bytes; split it, and leave nothing in it but the table")]
+    Unpacked,
+    /// A value far away from the table, which somebody left there by mistake.
+    #[error(
+        "row {row}, column {column}: stands outside of the {MAX_ROWS} rows below the header and {MAX_COLUMNS} columns that are read; clear the cell, or split the file"
+    )]
+    Outside {
+        /// Row of the sheet, from 1.
+        row: u64,
+        /// Column, from 1.
+        column: u64,
+    },
     /// A header without what a ruling needs, or with what is unknown.
     #[error("line 1: {0}")]
     Header(String),
@@ -68,6 +92,18 @@ pub enum ExchangeError {
         format: &'static str,
         /// Why.
         reason: String,
+    },
+    /// A cell that no workbook can hold.
+    #[error(
+        "ruling {id:?}: {column} has {length} characters, but a cell of a workbook holds {MAX_CELL}; write a .jsonl instead, which has no such limit"
+    )]
+    LongCell {
+        /// Of the ruling.
+        id: String,
+        /// Name of the field and header.
+        column: String,
+        /// Characters, as Excel counts them.
+        length: usize,
     },
     /// Could not be written: our own fault.
     #[error("could not be written: {0}")]
@@ -82,7 +118,7 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<Vec<Row>, ExchangeError> {
     let rows = match format {
         Format::Jsonl => json_lines(bytes),
         Format::Csv => spreadsheet::read_csv(bytes)?,
-        Format::Xlsx => spreadsheet::read_xlsx(bytes)?,
+        Format::Xlsx => workbook::read(bytes)?,
     };
     if rows.len() > MAX_ROWS { Err(ExchangeError::TooManyRows) } else { Ok(rows) }
 }
@@ -99,12 +135,12 @@ pub fn write(format: Format, drafts: &[RulingDraft]) -> Result<Vec<u8>, Exchange
             Ok(bytes)
         }
         Format::Csv => spreadsheet::write_csv(drafts),
-        Format::Xlsx => spreadsheet::write_xlsx(drafts),
+        Format::Xlsx => workbook::write(drafts),
     }
 }
 
 fn json_lines(bytes: &[u8]) -> Vec<Row> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
     let lines = lines.filter(|(line, _)| !line.iter().all(u8::is_ascii_whitespace));
     lines.take(MAX_ROWS + 1).map(|(line, number)| Row { line: number, draft: json_line(line) }).collect()

@@ -1,13 +1,14 @@
 //! Past orders as rulings: where another department than the one first asked handled an order in the end, somebody decided so.
 //! Such a case ruling is weak, and says on what it rests.
 
-use super::Row;
+use super::{MARK, Row};
 use crate::evaluation::WorkOrder;
 use crate::rulings::{BasisDraft, RulingDraft, RulingFault};
 
 /// Reads orders as the hotline exports them (jsonl). A row for each order that was re-dispatched, and for each that cannot be
 /// read; orders that went where they were first sent say nothing and are left out.
 pub fn from_orders(bytes: &[u8]) -> Vec<Row> {
+    let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
     let lines = lines.filter(|(line, _)| !line.iter().all(u8::is_ascii_whitespace));
     lines.filter_map(|(line, number)| Some(Row { line: number, draft: ruling(line)? })).collect()

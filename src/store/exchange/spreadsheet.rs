@@ -1,15 +1,8 @@
-//! csv and xlsx, by libraries that know their dialects.
+//! csv, by a library that knows its dialects, and what the rows of every table have in common.
 
-use std::io::Cursor;
-
-use calamine::{Data, Reader, Xlsx};
-
-use super::columns::{self, COLUMNS};
-use super::{ExchangeError, MAX_ROWS, Row};
+use super::columns::{self, COLUMNS, Cell, Fields};
+use super::{ExchangeError, MARK, MAX_ROWS, Row};
 use crate::rulings::{RulingDraft, RulingFault};
-
-/// UTF-8 with a mark, so that Excel shows Chinese and not its bytes.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 pub(super) fn read_csv(bytes: &[u8]) -> Result<Vec<Row>, ExchangeError> {
     let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
@@ -30,54 +23,56 @@ pub(super) fn read_csv(bytes: &[u8]) -> Result<Vec<Row>, ExchangeError> {
     let fault = |error: csv::Error| ExchangeError::Format { format: "csv", reason: error.to_string() };
     let Some(head) = records.next() else { return Err(ExchangeError::Header("the file is empty".to_owned())) };
     let fields = columns::header(&owned(&head.map_err(fault)?))?;
+    let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
     let mut rows = Vec::new();
-    for record in records.take(MAX_ROWS + 1) {
+    for record in records {
         let record = record.map_err(fault)?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |position| lines.of(position.byte()));
         rows.extend(row(&fields, owned(&record), line));
+        if rows.len() > MAX_ROWS {
+            return Err(ExchangeError::TooManyRows);
+        }
     }
     Ok(rows)
 }
 
-fn owned(record: &csv::StringRecord) -> Vec<String> {
-    record.iter().map(|cell| unguarded(cell).to_owned()).collect()
+fn owned(record: &csv::StringRecord) -> Vec<Cell> {
+    record.iter().map(|cell| Ok(unguarded(cell).to_owned())).collect()
 }
 
-pub(super) fn read_xlsx(bytes: &[u8]) -> Result<Vec<Row>, ExchangeError> {
-    let fault = |reason: String| ExchangeError::Format { format: "xlsx", reason };
-    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|error| fault(error.to_string()))?;
-    let sheet = book.worksheet_range_at(0).ok_or_else(|| fault("it has no sheet".to_owned()))?;
-    let sheet = sheet.map_err(|error| fault(error.to_string()))?;
-    let first = u64::from(sheet.start().map_or(0, |(row, _)| row)) + 1;
-    let mut lines = sheet.rows().zip(first..);
-    let Some((head, _)) = lines.next() else { return Err(ExchangeError::Header("the sheet is empty".to_owned())) };
-    let fields = columns::header(&head.iter().map(cell).collect::<Vec<_>>())?;
-    Ok(lines.take(MAX_ROWS + 1).filter_map(|(cells, line)| row(&fields, cells.iter().map(cell).collect(), line)).collect())
+/// Counts lines, from the start to the end of a file. The library's own count is of where it stopped reading, which is before the
+/// end of the line before, or before empty lines.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
 }
 
-/// Excel makes dates of what looks like one, and numbers of order numbers.
-fn cell(data: &Data) -> String {
-    match data {
-        Data::DateTime(when) => {
-            let (year, month, day, ..) = when.to_ymd_hms_milli();
-            format!("{year:04}-{month:02}-{day:02}")
-        }
-        Data::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
-        other => other.to_string(),
+impl Lines<'_> {
+    /// Line of the record that was looked for from this byte on.
+    fn of(&mut self, byte: u64) -> u64 {
+        let from = usize::try_from(byte).map_or(self.text.len(), |byte| byte.clamp(self.at, self.text.len()));
+        let start = from + self.text[from..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        // A line ends with \n, \r\n, or \r alone.
+        let ends = |&at: &usize| self.text[at] == b'\n' || self.text[at] == b'\r' && self.text.get(at + 1) != Some(&b'\n');
+        self.line += (self.at..start).filter(ends).count() as u64;
+        self.at = start;
+        self.line
     }
 }
 
 /// A row; `None` for an empty one, which people leave between blocks.
-fn row(fields: &[Option<&'static str>], cells: Vec<String>, line: u64) -> Option<Row> {
-    if cells.iter().all(|cell| cell.trim().is_empty()) {
+pub(super) fn row(fields: &Fields, cells: Vec<Cell>, line: u64) -> Option<Row> {
+    let is_blank = |cell: &Cell| cell.as_ref().is_ok_and(|text| text.trim().is_empty());
+    if cells.iter().all(is_blank) {
         return None;
     }
-    let more = cells.iter().skip(fields.len()).any(|cell| !cell.trim().is_empty());
+    let more = cells.iter().skip(fields.len()).any(|cell| !is_blank(cell));
     let draft = if more {
         let reason = format!("has {} cells, but the header has {}", cells.len(), fields.len());
         Err(vec![RulingFault { field: "row".to_owned(), reason }])
     } else {
-        Ok(columns::draft(fields, &cells))
+        columns::draft(fields, &cells)
     };
     Some(Row { line, draft })
 }
@@ -105,25 +100,6 @@ pub(super) fn write_csv(drafts: &[RulingDraft]) -> Result<Vec<u8>, ExchangeError
     writer.into_inner().map_err(|error| ExchangeError::Write(error.to_string()))
 }
 
-pub(super) fn write_xlsx(drafts: &[RulingDraft]) -> Result<Vec<u8>, ExchangeError> {
-    let failed = |error: rust_xlsxwriter::XlsxError| ExchangeError::Write(error.to_string());
-    let mut book = rust_xlsxwriter::Workbook::new();
-    let sheet = book.add_worksheet();
-    sheet.set_name("认定").map_err(failed)?;
-    let bold = rust_xlsxwriter::Format::new().set_bold();
-    let wrapped = rust_xlsxwriter::Format::new().set_text_wrap();
-    for (column, (_, zh)) in (0u16..).zip(COLUMNS) {
-        sheet.write_string_with_format(0, column, zh, &bold).map_err(failed)?;
-    }
-    for (row, draft) in (1u32..).zip(drafts) {
-        for (column, cell) in (0u16..).zip(columns::cells(draft)) {
-            sheet.write_string_with_format(row, column, &cell, &wrapped).map_err(failed)?;
-        }
-    }
-    sheet.set_freeze_panes(1, 0).map_err(failed)?;
-    book.save_to_buffer().map_err(failed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +112,29 @@ mod tests {
         assert!(String::from_utf8_lossy(&bytes).contains("'=HYPERLINK"));
         let rows = read_csv(&bytes).expect("our own file");
         assert_eq!(rows[0].draft.as_ref().map(|back| back.matter.as_str()), Ok(draft.matter.as_str()));
+    }
+
+    /// Lines of the rows that are told as read from these bytes.
+    fn lines(text: &str) -> Vec<u64> {
+        read_csv(text.as_bytes()).expect("a table").iter().map(|row| row.line).collect()
+    }
+
+    #[test]
+    fn a_row_has_the_line_that_an_editor_shows_whatever_ends_the_lines() {
+        let table = "类型,事项,主办单位\n个案,一,城管\n\n,,\n个案,\"二\n\n又二\",城管\n\n\n个案,三,城管\n个案,四,城管";
+        assert_eq!(lines(table), [2, 5, 10, 11]);
+        assert_eq!(lines(&table.replace('\n', "\r\n")), [2, 5, 10, 11]);
+        assert_eq!(lines(&table.replace('\n', "\r")), [2, 5, 10, 11]);
+        assert_eq!(lines(&format!("\u{feff}\r\n\r\n{table}")), [4, 7, 12, 13]);
+    }
+
+    #[test]
+    fn empty_rows_do_not_count_and_rows_behind_them_are_not_lost() {
+        let head = "类型,事项,主办单位\n".to_owned();
+        let empty = ",,\n".repeat(MAX_ROWS + 10);
+        assert_eq!(lines(&format!("{head}{empty}个案,一,城管\n")), [MAX_ROWS as u64 + 12]);
+        let full = "个案,一,城管\n".repeat(MAX_ROWS);
+        assert_eq!(lines(&format!("{head}{full}")).len(), MAX_ROWS);
+        assert_eq!(read_csv(format!("{head}{full}{empty}个案,一,城管\n").as_bytes()), Err(ExchangeError::TooManyRows));
     }
 }
