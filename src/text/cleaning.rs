@@ -82,7 +82,7 @@ fn letters(text: &str) -> usize {
 }
 
 /// What no one can see: a space in place of controls, nothing in place of marks.
-fn without_controls(text: Aligned) -> Aligned {
+pub(super) fn without_controls(text: Aligned) -> Aligned {
     if text.text.chars().all(is_seen) {
         return text;
     }

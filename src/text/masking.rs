@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::aligned::{Aligned, Edit};
+use super::cleaning::without_controls;
 use super::normalize::normalize_aligned;
 use super::numbers;
 
@@ -42,14 +43,30 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     table.into_iter().map(|(mask, pattern)| (super::pattern::pattern(pattern), mask)).collect()
 });
 
-/// A text with its personal data masked, for what is kept: normalised, nothing left out.
+/// A text with its personal data masked, for what is kept: normalised, nothing left out that can be seen.
 pub fn masked(text: &str) -> String {
-    mask(normalize_aligned(Aligned::original(text))).text
+    mask(seen(text)).text
+}
+
+/// Normalised, without what nobody sees: a number stays one if something invisible stands in it.
+fn seen(text: &str) -> Aligned {
+    normalize_aligned(without_controls(Aligned::original(text)))
+}
+
+/// True if what stands in the place of an order's number is a person's: a phone, or a card whose form no order's number has. A card
+/// of digits alone is not told from an order: many cities number theirs by region, day and serial number.
+pub fn is_persons_number(text: &str) -> bool {
+    let text = text.trim();
+    match masked(text).as_str() {
+        MOBILE => true,
+        PHONE | ID_CARD => !text.chars().all(char::is_numeric),
+        _ => false,
+    }
 }
 
 /// The same with everything that is not masked as it was written, for what people read again.
 pub fn masked_as_written(text: &str) -> String {
-    let normal = normalize_aligned(Aligned::original(text));
+    let normal = seen(text);
     let masked = mask(normal.clone());
     if masked == normal {
         return text.to_owned();
@@ -137,6 +154,40 @@ mod tests {
         assert_eq!(masked_as_written(text), "联系人[手机号]，请回电（晚上）；车牌琼Ａ[车牌]。");
         assert_eq!(masked_as_written("没有号码，只有［括号］。"), "没有号码，只有［括号］。");
         assert_eq!(masked_as_written("13812345678"), "[手机号]");
+        assert_eq!(
+            masked_as_written("请回\u{200b}电１３８\u{200b}1234\u{ad}5678，谢谢\u{200b}"),
+            "请回\u{200b}电[手机号]，谢谢\u{200b}"
+        );
+    }
+
+    #[test]
+    fn a_number_is_masked_whatever_nobody_sees_in_it_and_however_it_is_read_out() {
+        for phone in
+            ["138\u{200b}1234\u{200b}5678", "138\u{ad}12345678", "138\u{2060}1234\u{2060}5678", "\u{200e}138\u{200e}12345678"]
+        {
+            assert_eq!(masked(phone), "[手机号]", "{phone:?}");
+        }
+        for phone in ["138,1234,5678", "138，1234，5678", "138、1234、5678", "138:1234:5678", "138~1234~5678", "138|1234|5678"]
+        {
+            assert_eq!(masked(&format!("电话{phone}。")), "电话[手机号]。", "{phone}");
+        }
+        assert_eq!(masked("打一三八一二三四五六七八找我,或幺三九零零零零一二三四"), "打[手机号]找我,或[手机号]");
+        assert_eq!(masked("zhang\u{200b}@qq.com"), "[邮箱]");
+        for nobodys in ["1001、1002、1003、1004号房", "13:14:15到16:17:18", "二零一七年十二月", "一三五七九一三五七九一三号"]
+        {
+            assert_eq!(masked(nobodys), nobodys);
+        }
+    }
+
+    #[test]
+    fn a_phone_in_the_place_of_an_orders_number_is_told_from_a_number_of_region_and_day() {
+        for persons in ["13812345678", " １３８１２３４５６７８ ", "138-1234-5678", "0898-66123456", "11010119900307123X"]
+        {
+            assert!(is_persons_number(persons), "{persons}");
+        }
+        for orders in ["460106202611270001", "261127103000001", "20171218922818", "ORD-1", "089866123456", ""] {
+            assert!(!is_persons_number(orders), "{orders}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod wording;
 
 pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_CHARS};
 pub use cleaning::{CleanText, clean};
-pub use masking::{masked, masked_as_written};
+pub use masking::{is_persons_number, masked, masked_as_written};
 pub use normalize::normalize;
 pub(crate) use normalize::{is_ideograph, is_letter_or_digit};
 pub use parts::{MAX_PARTS, TextPart, parts};

@@ -8,6 +8,8 @@ use super::masking::{BANK_CARD, ID_CARD, MOBILE, ORDER, PHONE};
 
 /// What may stand between the digits of one number.
 const SEPARATORS: &str = " -.‐‑‒–—―_/·•()*";
+/// What may stand between the three groups of a mobile number, and of no other: numbers of rooms are listed so as well.
+const LOOSE_SEPARATORS: &str = ",、:+~|";
 /// At most this many separators in a row: `138 - 1234`.
 const MAX_SEPARATORS: usize = 3;
 /// Digits of the longest number that is written in groups: a bank card's 19, with room for `0086`.
@@ -27,6 +29,34 @@ pub(super) fn personal(text: &str) -> Vec<Edit<'static>> {
             None => at += 1,
         }
     }
+    let spoken = spoken(text);
+    if !spoken.is_empty() {
+        edits.extend(spoken);
+        edits.sort_by_key(|(range, _)| range.start);
+    }
+    edits
+}
+
+/// Mobile numbers in the characters that they are read out in: 一三八…, 幺三八….
+fn spoken(text: &str) -> Vec<Edit<'static>> {
+    const DIGITS: &str = "〇零一二三四五六七八九幺";
+    let mut edits = Vec::new();
+    // Byte and character of the run that is being read.
+    let mut run: Vec<(usize, char)> = Vec::new();
+    let ends = std::iter::once((text.len(), ' '));
+    for (at, character) in text.char_indices().chain(ends) {
+        if DIGITS.contains(character) {
+            run.push((at, character));
+            continue;
+        }
+        if let [(start, '一' | '幺'), (_, second), ..] = run[..]
+            && run.len() == 11
+            && "三四五六七八九".contains(second)
+        {
+            edits.push((start..at, MOBILE));
+        }
+        run.clear();
+    }
     edits
 }
 
@@ -34,6 +64,8 @@ pub(super) fn personal(text: &str) -> Vec<Edit<'static>> {
 struct Group {
     range: Range<usize>,
     joined: bool,
+    /// Joined by what stands between the groups of a mobile number only.
+    loose: bool,
 }
 
 fn groups(text: &str) -> Vec<Group> {
@@ -50,9 +82,10 @@ fn groups(text: &str) -> Vec<Group> {
             let between = &text[last.range.end..at];
             last.joined = between.len() <= 3 * MAX_SEPARATORS
                 && between.chars().count() <= MAX_SEPARATORS
-                && between.chars().all(|c| SEPARATORS.contains(c));
+                && between.chars().all(|c| SEPARATORS.contains(c) || LOOSE_SEPARATORS.contains(c));
+            last.loose = last.joined && between.chars().any(|c| LOOSE_SEPARATORS.contains(c));
         }
-        groups.push(Group { range: at..end, joined: false });
+        groups.push(Group { range: at..end, joined: false, loose: false });
         at = end;
     }
     groups
@@ -88,6 +121,10 @@ struct Number<'a> {
 impl Number<'_> {
     fn mask(&self) -> Option<Edit<'static>> {
         let range = self.groups[0].range.start..self.groups[self.groups.len() - 1].range.end;
+        if self.groups.iter().rev().skip(1).any(|group| group.loose) {
+            let written = self.groups.iter().map(|group| group.range.len()).eq([3, 4, 4]);
+            return (written && is_mobile(self.digits)).then_some((range, MOBILE));
+        }
         let behind_x = range.end..range.end + usize::from(self.text[range.end..].starts_with('x'));
         let x = !behind_x.is_empty();
         let placeholder = if is_id_card(self.digits, x) {
