@@ -37,6 +37,8 @@ pub struct Return {
     pub order_id: String,
     /// Who objects, and why.
     pub objection: Objection,
+    /// The district that it belongs to by the unit's word, if that is another: the order's from then on.
+    pub district: Option<String>,
     /// What the unit wrote, masked; may be empty.
     pub note: String,
     /// When it was returned.
@@ -109,9 +111,12 @@ pub struct Course {
 }
 
 impl Course {
-    /// Sorts the returns.
-    pub fn new(order: OrderRecord, mut returns: Vec<Return>, settlement: Option<Settlement>) -> Self {
+    /// Sorts the returns. What they say of the district stands above what the order was routed with.
+    pub fn new(mut order: OrderRecord, mut returns: Vec<Return>, settlement: Option<Settlement>) -> Self {
         returns.sort_by(|a, b| a.returned_at.cmp(&b.returned_at).then_with(|| a.id.cmp(&b.id)));
+        if let Some(district) = returns.iter().rev().find_map(|one| one.district.as_ref()) {
+            order.fields.district.clone_from(district);
+        }
         Self { order, returns, settlement }
     }
 
@@ -177,12 +182,18 @@ mod tests {
 
     fn returned(id: &str, hour: u32, department: &str, reason: ReturnReason) -> Return {
         let at = format!("2026-03-02T{hour:02}:00:00Z").parse().expect("a time");
-        let objection =
-            Objection { department: department.into(), unit: None, reason, day: "2026-03-02".parse().expect("a day") };
+        let objection = Objection {
+            department: department.into(),
+            other_names: Vec::new(),
+            unit: None,
+            reason,
+            day: "2026-03-02".parse().expect("a day"),
+        };
         Return {
             id: id.into(),
             order_id: "1".into(),
             objection,
+            district: None,
             note: String::new(),
             returned_at: at,
             reported_at: at,
@@ -194,6 +205,14 @@ mod tests {
 
     fn course(returns: Vec<Return>) -> Course {
         Course::new(OrderRecord { fields: AppealFields::default(), caller: None, closed: false }, returns, None)
+    }
+
+    #[test]
+    fn the_district_of_the_last_return_that_names_one_stands_above_the_orders_own() {
+        let first = Return { district: Some("美兰区".into()), ..returned("a", 1, "城管", ReturnReason::WrongDistrict) };
+        let second = returned("b", 2, "住建", ReturnReason::DutiesOverlap);
+        assert_eq!(course(vec![second.clone(), first]).order.fields.district, "美兰区");
+        assert_eq!(course(vec![second]).order.fields.district, "");
     }
 
     #[test]

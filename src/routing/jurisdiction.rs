@@ -19,7 +19,7 @@ use super::ruled::Ruled;
 use super::{Decision, RankedDepartment};
 use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Place, Unit};
 use crate::model::Department;
-use crate::text::AppealFields;
+use crate::text::{AppealFields, normalize};
 
 /// What the catalogue needs to know of an appeal, and which catalogue.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Circumstances {
     pub day: Day,
     /// The district as the caller named it; empty if unknown.
     pub district: String,
-    /// Text and category, in which the words of matters, duties and units are looked for.
+    /// Text and category, normalised, in which the words of matters, duties and units are looked for.
     pub words: String,
     /// Departments of the day that were proposed and that no label of the model reaches.
     pub unseen_proposals: Vec<Arc<Department>>,
@@ -44,6 +44,7 @@ impl Circumstances {
             words.push('\n');
             words.push_str(level);
         }
+        let words = normalize(&words);
         Self { day, district: fields.district.clone(), words, unseen_proposals: Vec::new(), active: None }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::jurisdiction::OfTheDay;
 use super::{Decision, ReviewReason};
-use crate::catalog::Day;
+use crate::catalog::{Day, DepartmentCatalog};
 use crate::model::{Department, Takeover};
 
 /// Why a unit returns an order.
@@ -67,6 +67,8 @@ impl ReturnReason {
 pub struct Objection {
     /// Id of the department whose function the unit has.
     pub department: String,
+    /// The same office's ids of other days, before a reform of institutions or after it.
+    pub other_names: Vec<String>,
     /// The concrete unit by its full name, if it was one.
     pub unit: Option<String>,
     /// Why.
@@ -76,6 +78,11 @@ pub struct Objection {
 }
 
 impl Objection {
+    /// All ids of the office.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.department).chain(&self.other_names)
+    }
+
     /// True if the whole department is out. Another district, or another level of the same department, is still possible where the
     /// unit that objected is known apart from its department.
     pub fn excludes_department(&self) -> bool {
@@ -89,7 +96,15 @@ impl Objection {
 
     /// True if it takes this department out of the ranking.
     pub fn excludes(&self, department: &str) -> bool {
-        self.excludes_department() && self.department == department
+        self.excludes_department() && (self.department == department || self.other_names.iter().any(|name| name == department))
+    }
+
+    /// The same, told by what the office was and is called on other days: an order of before a reform is returned after it.
+    #[must_use]
+    pub fn under_all_names(mut self, catalog: Option<&DepartmentCatalog>) -> Self {
+        let names = catalog.map(|catalog| catalog.other_names(&self.department)).unwrap_or_default();
+        self.other_names = names.into_iter().map(str::to_owned).collect();
+        self
     }
 
     /// True if this unit, by its full name, is out.
@@ -107,7 +122,7 @@ pub(super) fn reweigh(
 ) {
     let Some(takeover) = takeover else { return };
     let mut names: Vec<&str> =
-        objections.iter().filter(|one| one.excludes_department()).map(|one| one.department.as_str()).collect();
+        objections.iter().filter(|one| one.excludes_department()).flat_map(Objection::names).map(String::as_str).collect();
     names.sort_unstable();
     names.dedup();
     if names.is_empty() {

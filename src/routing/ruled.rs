@@ -120,12 +120,14 @@ impl Rulings<'_> {
 
     /// Who returned the order, in the order in which they did.
     fn returned(&self) -> Vec<Ground> {
-        let name = |id: &String| self.on_the_day([id]).into_iter().next();
-        let named = |id: &String| {
-            name(id).unwrap_or_else(|| Arc::new(Department { id: id.clone(), name: id.clone(), training_orders: 0 }))
+        // By what it was called on the day of the appeal.
+        let named = |one: &Objection| {
+            let known = one.names().find_map(|id| self.on_the_day([id]).into_iter().next());
+            let (id, name) = (one.department.clone(), one.department.clone());
+            known.unwrap_or_else(|| Arc::new(Department { id, name, training_orders: 0 }))
         };
         let ground = |one: &Objection| Ground::Returned {
-            department: named(&one.department),
+            department: named(one),
             unit: one.unit.clone(),
             reason: one.reason,
             day: one.day,

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::reading::{MAX_ENTRIES, MAX_TEXT, Reading};
-use super::{Body, Ruling, Scope, Status};
-use crate::catalog::{CatalogDepartment, DepartmentCatalog, Validity};
-use crate::text::{AppealFields, nearest};
+use super::{Body, Known, Ruling, Scope, Status};
+use crate::catalog::Validity;
+use crate::text::AppealFields;
 
 /// Longest example, in characters: the model reads no more of an appeal.
 const MAX_EXAMPLE: usize = 4_000;
@@ -97,70 +97,6 @@ pub struct RulingFault {
     pub reason: String,
 }
 
-/// The names that a ruling may use: those of the catalogue, or of the model where there is no catalogue.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Known {
-    /// Ids of departments, each with the other names it goes by.
-    pub departments: Vec<(String, Vec<String>)>,
-    /// Districts, each with the other names it goes by; empty: nothing is known of districts, and any name will do.
-    pub districts: Vec<(String, Vec<String>)>,
-}
-
-impl Known {
-    /// Every department that the catalogue has ever had, and its districts.
-    pub fn of_catalog(catalog: &DepartmentCatalog) -> Self {
-        let names = |one: &CatalogDepartment| std::iter::once(&one.name).chain(&one.aliases).cloned().collect();
-        Self {
-            departments: catalog.departments.iter().map(|one| (one.id.clone(), names(one))).collect(),
-            districts: catalog.districts.iter().map(|one| (one.name.clone(), one.aliases.clone())).collect(),
-        }
-    }
-
-    /// The id that a name means.
-    pub fn department(&self, name: &str) -> Option<&str> {
-        let ids = self.departments.iter().map(|(id, _)| id.as_str());
-        ids.clone().find(|id| *id == name).or_else(|| {
-            let called = |(_, names): &&(String, Vec<String>)| names.iter().any(|one| one == name);
-            self.departments.iter().find(called).map(|(id, _)| id.as_str())
-        })
-    }
-
-    /// The district that a name means, as the catalogue calls it.
-    pub fn district(&self, name: &str) -> Option<&str> {
-        let called = |(own, others): &&(String, Vec<String>)| own == name || others.iter().any(|one| one == name);
-        self.districts.iter().find(called).map(|(own, _)| own.as_str())
-    }
-
-    /// The ids of the departments that a text names, in its order, each once. Of names that overlap the longer one counts: whoever
-    /// writes 公安交警 does not mean 公安.
-    pub fn named_in(&self, text: &str) -> Vec<&str> {
-        let mut found: Vec<(usize, usize, &str)> = Vec::new();
-        for (id, names) in &self.departments {
-            let called = std::iter::once(id).chain(names).filter(|name| name.chars().count() > 1);
-            found.extend(
-                called.flat_map(|name| text.match_indices(name.as_str()).map(|(at, _)| (at, at + name.len(), id.as_str()))),
-            );
-        }
-        let longer = |a: &(usize, usize, &str), b: &(usize, usize, &str)| b.1 - b.0 > a.1 - a.0 && a.0 < b.1 && b.0 < a.1;
-        let mut kept: Vec<_> = found.iter().filter(|one| !found.iter().any(|other| longer(one, other))).collect();
-        kept.sort_unstable();
-        let mut ids: Vec<&str> = Vec::new();
-        kept.into_iter().for_each(|(_, _, id)| {
-            if !ids.contains(id) {
-                ids.push(id)
-            }
-        });
-        ids
-    }
-
-    /// The nearest name, as the end of a sentence; empty if none is near.
-    pub fn hint(&self, typed: &str) -> String {
-        let ids = self.departments.iter().map(|(id, _)| id.as_str());
-        let near = nearest(typed, ids).filter(|name| name.chars().any(|c| typed.contains(c)));
-        near.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
-    }
-}
-
 impl RulingDraft {
     /// Reads one line of JSON. The error names the place, never the words.
     pub fn from_json(line: &str) -> Result<Self, RulingFault> {
@@ -177,10 +113,19 @@ impl RulingDraft {
         })
     }
 
-    /// Makes a ruling of it, or tells every fault. `known` is `None` for what was checked before, such as the database's own
-    /// rows: after a reform of institutions an old ruling may name a department that is no more.
+    /// Makes a ruling of it, or tells every fault. `known` is `None` where any name will do: after a reform of institutions an
+    /// old ruling may name a department that is no more.
     pub fn parse(&self, known: Option<&Known>) -> Result<Ruling, Vec<RulingFault>> {
-        let mut read = Reading { known, faults: Vec::new() };
+        self.read(Reading { known, fresh: true, faults: Vec::new() })
+    }
+
+    /// Makes the ruling again that this is the form of ([`RulingDraft::from`]). What was taken once is never refused for what may
+    /// be sent: a ruling that nobody can read any more could neither be withdrawn nor count.
+    pub fn restore(&self) -> Result<Ruling, Vec<RulingFault>> {
+        self.read(Reading { known: None, fresh: false, faults: Vec::new() })
+    }
+
+    fn read(&self, mut read: Reading<'_>) -> Result<Ruling, Vec<RulingFault>> {
         let scope = read.choice("scope", &self.scope, &[("case", Scope::Case), ("standing", Scope::Standing)]);
         let statuses = [
             ("in_force", Status::InForce),
@@ -197,16 +142,20 @@ impl RulingDraft {
             read.fault("decided_on", "is missing; write the day as YYYY-MM-DD");
         }
         let (from, to) = (read.day("effective_from", &self.effective_from), read.day("effective_to", &self.effective_to));
-        if let (Some(from), Some(to)) = (from, to)
-            && to < from
+        if let (Some(first), Some(to)) = (from.or(decided_on), to)
+            && to < first
+            && read.fresh
         {
-            read.fault("effective_to", "is before effective_from");
+            let first = if from.is_some() { "effective_from" } else { "decided_on, from when it is effective" };
+            read.fault("effective_to", &format!("is before {first}"));
         }
         let matter = read.line("matter", &self.matter);
+        let matter = read.unnamed(matter);
         if matter.is_empty() {
             read.fault("matter", "is missing; say in one line what the ruling is about");
         }
         let description = read.text("description", &self.description, MAX_TEXT);
+        let description = read.unnamed(description);
         let examples = self.examples(&mut read);
         if scope == Some(Scope::Standing) && description.is_empty() && examples.is_empty() {
             read.fault("description", "a standing ruling needs a description or examples, or nothing could be likened to it");
@@ -219,6 +168,9 @@ impl RulingDraft {
         let excluded = read.departments("excluded", &self.excluded);
         if excluded.contains(&lead) && !lead.is_empty() {
             read.fault("excluded", "names the lead");
+        }
+        if let Some(both) = supporting.iter().find(|id| excluded.contains(id)).filter(|_| read.fresh) {
+            read.fault("excluded", &format!("names {both:?}, which supporting names as well"));
         }
         if supporting.contains(&lead) && !lead.is_empty() {
             read.fault("supporting", "names the lead");
@@ -233,7 +185,7 @@ impl RulingDraft {
             examples,
             required_words: read.words("required_words", &self.required_words),
             forbidden_words: read.words("forbidden_words", &self.forbidden_words),
-            orders: read.lines("orders", &self.orders),
+            orders: read.orders(&self.orders),
             districts: read.districts(&self.districts),
             lead,
             supporting,
@@ -259,16 +211,23 @@ impl RulingDraft {
 
     /// The examples, masked: a ruling is read by many, and what it was given on must not name a citizen.
     fn examples(&self, read: &mut Reading<'_>) -> Vec<String> {
-        if self.examples.len() > MAX_ENTRIES {
+        if self.examples.len() > MAX_ENTRIES && read.fresh {
             read.fault("examples", &format!("has {} entries, at most {MAX_ENTRIES} are taken", self.examples.len()));
             return Vec::new();
+        }
+        if !read.fresh {
+            return self.examples.clone();
         }
         let mut examples = Vec::with_capacity(self.examples.len());
         for (i, text) in self.examples.iter().enumerate() {
             let field = format!("examples[{i}]");
             let text = read.text(&field, text, MAX_EXAMPLE);
             match crate::text::Appeal::parse(AppealFields { text, ..AppealFields::default() }) {
-                Ok(appeal) => examples.push(crate::text::masked(&appeal.fields().text)),
+                Ok(appeal) => {
+                    // Written out, one character may be several: ㎡ is m2.
+                    let masked = crate::text::masked(&appeal.fields().text);
+                    examples.push(read.text(&field, &masked, MAX_EXAMPLE));
+                }
                 Err(error) => read.fault(&field, &error.reason),
             }
         }
@@ -330,20 +289,62 @@ impl From<&Ruling> for RulingDraft {
 mod tests {
     use super::*;
 
+    fn draft() -> RulingDraft {
+        RulingDraft {
+            id: "R-1".to_owned(),
+            scope: "standing".to_owned(),
+            matter: "沿街烧烤店油烟".to_owned(),
+            lead: "城管".to_owned(),
+            body: "committee".to_owned(),
+            decided_on: "2026-11-26".to_owned(),
+            description: "沿街店铺".to_owned(),
+            ..RulingDraft::default()
+        }
+    }
+
     #[test]
-    fn of_names_that_overlap_the_longer_counts_and_each_department_once() {
-        let department = |id: &str, names: &[&str]| (id.to_owned(), names.iter().map(|name| (*name).to_owned()).collect());
-        let known = Known {
-            departments: vec![
-                department("公安", &["公安局"]),
-                department("交警", &["公安交警", "交警支队"]),
-                department("水", &[]),
-                department("水务", &["水务局"]),
-            ],
-            districts: Vec::new(),
+    fn what_was_taken_once_can_always_be_read_again() {
+        let examples = ["油烟……很大", "面积120㎡，电话１３８１２３４５６７８", "  前后有空格  ", "QQ号12345"];
+        let grown = |times: usize| "㎡".repeat(times);
+        for draft in [
+            RulingDraft { examples: examples.map(str::to_owned).to_vec(), ..draft() },
+            RulingDraft { examples: vec![grown(2_000)], ..draft() },
+            RulingDraft { effective_to: "2026-11-26".to_owned(), ..draft() },
+            RulingDraft { orders: (0..100).map(|i| format!("2026{i:08}")).collect(), ..draft() },
+            RulingDraft { description: "联系人13812345678".to_owned(), ..draft() },
+        ] {
+            let ruling = draft.parse(None).unwrap_or_else(|faults| panic!("{faults:?}"));
+            assert_eq!(RulingDraft::from(&ruling).restore().as_ref(), Ok(&ruling));
+            // Not what may be sent any more, but there: it must be possible to withdraw it.
+            let mut kept = RulingDraft::from(&ruling);
+            kept.orders.extend((0..100).map(|i| format!("2027{i:08}")));
+            kept.effective_to = "2020-01-01".to_owned();
+            kept.examples.push(grown(4_000));
+            assert!(kept.restore().is_ok());
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_refused_with_its_field() {
+        let fields = |draft: RulingDraft| -> Vec<String> {
+            draft.parse(None).expect_err("a fault").into_iter().map(|fault| fault.field).collect()
         };
-        assert_eq!(known.named_in("应由公安交警处理，交警支队已知悉；供水问题请转水务局"), ["交警", "水务"]);
-        assert_eq!(known.named_in("请转公安局，另抄交警"), ["公安", "交警"]);
-        assert!(known.named_in("不属于我单位职责").is_empty());
+        assert_eq!(fields(RulingDraft { effective_to: "2026-11-01".to_owned(), ..draft() }), ["effective_to"]);
+        assert_eq!(fields(RulingDraft { examples: vec!["㎡".repeat(3_990)], ..draft() }), ["examples[0]"]);
+        let orders = vec!["20171218922818".to_owned(), "13812345678".to_owned()];
+        assert_eq!(fields(RulingDraft { orders, ..draft() }), ["orders[1]"]);
+    }
+
+    #[test]
+    fn nobody_is_named_in_a_ruling() {
+        let positions = vec![PositionDraft {
+            department: "环保".to_owned(),
+            statement: "来电人13812345678称".to_owned(),
+            vote: String::new(),
+        }];
+        let draft = RulingDraft { description: "联系人138\u{200b}12345678".to_owned(), positions, ..draft() };
+        let ruling = draft.parse(None).expect("a ruling");
+        assert_eq!(ruling.description, "联系人[手机号]");
+        assert_eq!(ruling.positions[0].statement, "来电人[手机号]称");
     }
 }

@@ -1,8 +1,9 @@
 //! Reads the fields of a draft one by one and gathers what is wrong with them.
 
-use super::draft::{BasisDraft, Known, PositionDraft, RulingFault};
-use super::{Authority, Position, Vote};
+use super::draft::{BasisDraft, PositionDraft, RulingFault};
+use super::{Authority, Known, Position, Vote};
 use crate::catalog::{Day, Level, Words};
+use crate::text::{is_persons_number, masked_as_written};
 
 /// Longest line of a field: matter, document, name.
 const MAX_LINE: usize = 200;
@@ -16,6 +17,8 @@ const MAX_ID: usize = 64;
 /// Reads fields and gathers faults.
 pub(super) struct Reading<'a> {
     pub(super) known: Option<&'a Known>,
+    /// Whether what is too long, too many or unmasked is a fault: not in what was taken once.
+    pub(super) fresh: bool,
     pub(super) faults: Vec<RulingFault>,
 }
 
@@ -42,7 +45,7 @@ impl Reading<'_> {
         }
         let day = value.parse::<Day>().ok().filter(|day| (1900..=2200).contains(&chrono::Datelike::year(day)));
         if day.is_none() {
-            self.fault(field, &format!("{:?} is no day of the calendar; write YYYY-MM-DD", short(value)));
+            self.fault(field, &format!("{:?} is no day of the calendar from 1900 to 2200; write YYYY-MM-DD", short(value)));
         }
         day
     }
@@ -50,7 +53,7 @@ impl Reading<'_> {
     /// A text with line breaks; no other control character.
     pub(super) fn text(&mut self, field: &str, value: &str, most: usize) -> String {
         let count = value.chars().count();
-        if count > most {
+        if count > most && self.fresh {
             self.fault(field, &format!("has {count} characters, at most {most} are taken"));
             return String::new();
         }
@@ -59,6 +62,25 @@ impl Reading<'_> {
             return String::new();
         }
         value.trim().to_owned()
+    }
+
+    /// A text masked: a ruling is read by many, and must not name a citizen.
+    pub(super) fn unnamed(&self, text: String) -> String {
+        if self.fresh { masked_as_written(&text) } else { text }
+    }
+
+    /// Numbers of orders. A person's number is none.
+    pub(super) fn orders(&mut self, values: &[String]) -> Vec<String> {
+        let orders = self.lines("orders", values);
+        for (i, order) in orders.iter().enumerate().filter(|_| self.fresh) {
+            if is_persons_number(order) {
+                self.faults.push(RulingFault {
+                    field: format!("orders[{i}]"),
+                    reason: "is a person's number, not an order's".to_owned(),
+                });
+            }
+        }
+        orders
     }
 
     pub(super) fn line(&mut self, field: &str, value: &str) -> String {
@@ -70,7 +92,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn lines(&mut self, field: &str, values: &[String]) -> Vec<String> {
-        if values.len() > MAX_ENTRIES {
+        if values.len() > MAX_ENTRIES && self.fresh {
             self.fault(field, &format!("has {} entries, at most {MAX_ENTRIES} are taken", values.len()));
             return Vec::new();
         }
@@ -153,7 +175,10 @@ impl Reading<'_> {
             level: level?,
             document: self.line(&field("document"), &draft.document),
             article: self.line(&field("article"), &draft.article),
-            quote: self.text(&field("quote"), &draft.quote, MAX_TEXT),
+            quote: {
+                let quote = self.text(&field("quote"), &draft.quote, MAX_TEXT);
+                self.unnamed(quote)
+            },
             valid_from: self.day(&field("valid_from"), &draft.valid_from),
         };
         if authority.level.needs_document() && authority.document.is_empty() {
@@ -172,7 +197,10 @@ impl Reading<'_> {
             [("for", Some(Vote::For)), ("against", Some(Vote::Against)), ("abstained", Some(Vote::Abstained)), ("", None)];
         Some(Position {
             department: self.department(&field("department"), &draft.department),
-            statement: self.text(&field("statement"), &draft.statement, MAX_TEXT),
+            statement: {
+                let statement = self.text(&field("statement"), &draft.statement, MAX_TEXT);
+                self.unnamed(statement)
+            },
             vote: self.choice(&field("vote"), &draft.vote, &votes).flatten(),
         })
     }

@@ -146,7 +146,7 @@ pub fn redispatches<'a>(orders: impl IntoIterator<Item = &'a WorkOrder>) -> Redi
 fn objection(department: &str) -> Objection {
     // No day is asked of it here: without a catalogue there are no units.
     let (department, day) = (department.to_owned(), Day::default());
-    Objection { department, unit: None, reason: ReturnReason::DutiesOverlap, day }
+    Objection { department, other_names: Vec::new(), unit: None, reason: ReturnReason::DutiesOverlap, day }
 }
 
 /// The appeal as it was, or its text alone.
