@@ -59,7 +59,7 @@ pub async fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     let config = setup.configuration(&[])?;
     let router = Arc::new(open_router_with_catalog(&model_folder(&config)?, &config)?);
     let similarity = args.similarity.unwrap_or_else(|| router.recurrence_similarity());
-    let desk = RulingDesk::open(store, router).await?;
+    let desk = Arc::new(RulingDesk::open(store, router).await?);
     let bar = ProgressBar::new(desk.waiting().await as u64);
     let all = bar.length().unwrap_or_default();
     desk.embed_all(|left| bar.set_position(all.saturating_sub(left as u64))).await?;

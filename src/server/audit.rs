@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::proto;
 use crate::disputes::OrderRecord;
 use crate::store::{Action, NewEntry, Store};
-use crate::text::{AppealFields, masked, masked_as_written};
+use crate::text::{AppealFields, is_persons_number, masked, masked_as_written};
 
 /// Entries that wait at most: some seconds of the heaviest load.
 const WAITING: usize = 8_192;
@@ -122,22 +122,22 @@ impl LooseTrail {
     }
 }
 
-/// An order's number as it may be kept: should somebody have put a phone or an identity card in its place, that is masked.
-pub(super) fn without_person(order_id: &str) -> String {
-    let masked = masked(order_id);
-    if ["[手机号]", "[电话]", "[证件号]"].iter().any(|mask| masked.contains(mask)) {
-        masked
-    } else {
-        order_id.to_owned()
-    }
+/// An order's number as it may be kept: should somebody have put a phone in its place, that is masked.
+fn without_person(order_id: &str) -> String {
+    let order_id = order_id.trim();
+    if is_persons_number(order_id) { masked(order_id) } else { order_id.to_owned() }
 }
 
-/// An appeal as it may be kept: its text masked, its number without a person in it, nothing proposed, and a day of receipt.
+/// An appeal as it may be kept: its words masked, its number as it is, nothing proposed, and a day of receipt.
 pub(super) fn kept(fields: AppealFields) -> AppealFields {
     let today = || crate::routing::day_in_the_city(chrono::Utc::now()).map(|day| day.to_string()).unwrap_or_default();
     AppealFields {
-        id: without_person(fields.id.trim()),
+        id: fields.id.trim().to_owned(),
         text: masked_as_written(fields.text.trim_end()),
+        category: fields.category.iter().map(|level| masked_as_written(level)).collect(),
+        appeal_type: masked_as_written(&fields.appeal_type),
+        district: masked_as_written(&fields.district),
+        channel: masked_as_written(&fields.channel),
         received_at: if fields.received_at.is_empty() { today() } else { fields.received_at },
         proposed_departments: Vec::new(),
         ..fields

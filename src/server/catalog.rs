@@ -1,9 +1,11 @@
 //! The catalogue is read again while the service runs: what `proto/paidan/v1/catalog.proto` promises, and SIGHUP too. The new one is
 //! taken whole or not at all; a fault in it changes nothing, and is told with its file and line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::Datelike;
 use tokio::sync::{Mutex, SetOnce};
 use tonic::{Request, Response, Status};
 
@@ -12,7 +14,7 @@ use super::proto;
 use super::rulings::convert::actor;
 use super::status::ServiceError;
 use crate::catalog::{CatalogError, DepartmentCatalog};
-use crate::routing::Router;
+use crate::routing::{Router, day_in_the_city};
 use crate::store::{Action, NewEntry};
 
 /// Why the catalogue that is in use stays.
@@ -68,17 +70,37 @@ impl CatalogDesk {
     pub(super) fn note_in(&self, trail: &AuditTrail) {
         // An error means that it belongs to a server already.
         let _ = self.trail.set(trail.loosely());
+        self.tell_unknown_years();
+    }
+
+    /// Warns if the catalogue says nothing of the holidays of this year or, near its end, of the next: deadlines that run into such
+    /// a year know weekends only.
+    fn tell_unknown_years(&self) {
+        let Some(catalog) = self.router.catalog() else { return };
+        let Some(today) = day_in_the_city(chrono::Utc::now()) else { return };
+        let soon = today.checked_add_days(chrono::Days::new(14)).unwrap_or(today);
+        let years = BTreeMap::from([today, soon].map(|day| (day.year(), day)));
+        for (year, _) in years.into_iter().filter(|(_, day)| !catalog.holidays.knows_year(*day)) {
+            tracing::warn!(year, "holidays.toml says nothing of this year: deadlines of returns count its weekends only");
+        }
     }
 
     /// Reads the folder again and uses what is there from the next appeal on. Appeals that are under way keep the former. Logged
     /// here, good or bad: whoever sent a signal hears of it nowhere else. Waits for the server to run: the trail is its.
-    pub async fn reload(&self, actor: &str) -> Result<Reloaded, ReloadError> {
+    /// A caller who leaves does not stop it: an exchange is always noted.
+    pub async fn reload(self: &Arc<Self>, actor: &str) -> Result<Reloaded, ReloadError> {
+        let (desk, actor) = (Arc::clone(self), actor.to_owned());
+        tokio::spawn(async move { desk.exchange(&actor).await }).await.map_err(|_| ReloadError::Panicked)?
+    }
+
+    async fn exchange(&self, actor: &str) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().await;
         let trail = self.trail.wait().await;
         let outcome = self.read().await;
         match &outcome {
             Ok(Reloaded { former, version, changed: true }) => {
                 tracing::info!(former, version, "the catalogue was exchanged");
+                self.tell_unknown_years();
                 let versions = serde_json::json!({ "catalog": version }).to_string();
                 let detail = serde_json::json!({ "former": former }).to_string();
                 trail.note(NewEntry { versions, detail, ..NewEntry::now(Action::CatalogExchanged, actor) });

@@ -32,6 +32,7 @@ mod open_orders;
 mod parts;
 pub mod proto;
 mod queue;
+mod returned_orders;
 pub mod rulings;
 mod run;
 mod service;

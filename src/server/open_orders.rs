@@ -144,9 +144,12 @@ impl OpenOrderDesk {
     }
 
     fn apply(&self, changed: Vec<(i64, OrderRecord)>) {
+        let today = today();
         let open = |(_, record): (i64, OrderRecord)| {
             let OrderRecord { fields, caller, closed } = record;
-            let day = if closed { None } else { day_of(&fields.received_at) };
+            // A day that is still to come would never be forgotten.
+            let day =
+                if closed { None } else { day_of(&fields.received_at).map(|day| today.map_or(day, |today| day.min(today))) };
             (fields.id, day.map(|day| (day, Marks::of(&fields.text), caller)))
         };
         // Made before the lock is taken: callers wait for it.

@@ -24,7 +24,9 @@ use super::proto::dispute_service_server::DisputeServiceServer;
 use super::proto::routing_service_server::{RoutingServiceServer, SERVICE_NAME};
 use super::proto::ruling_service_server::RulingServiceServer;
 use super::queue::Queue;
+use super::returned_orders::ReturnedOrders;
 use super::rulings::{RulingDesk, Rulings};
+use super::service::Orders;
 use super::service::{Desk, RoutingService};
 use super::{Route, listener, proto};
 
@@ -113,11 +115,12 @@ impl Server {
         let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
         let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
         let (drain, draining) = watch::channel(false);
-        let open_orders = OpenOrderDesk::new(config.open_order_days);
+        let (open_orders, returned) = (OpenOrderDesk::new(config.open_order_days), ReturnedOrders::default());
         let (audit, trail_writer) = match &rulings {
             Some(desk) => {
                 tokio::spawn(Arc::clone(desk).follow(draining.clone()));
                 tokio::spawn(open_orders.clone().follow(desk.store().clone(), draining.clone()));
+                tokio::spawn(returned.clone().follow(desk.store().clone(), draining.clone()));
                 let (trail, writer) = AuditTrail::start(desk.store().clone());
                 (trail, Some(writer))
             }
@@ -126,9 +129,9 @@ impl Server {
         if let Some(catalog) = &catalog {
             catalog.note_in(&audit);
         }
-        let desk =
-            Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), audit, open_orders)
-                .map_err(ServeError::Threads)?;
+        let orders = Orders { audit, open: open_orders, returned };
+        let desk = Desk::new(router, Arc::clone(&queue), Arc::clone(&metrics), config.clone(), draining.clone(), orders)
+            .map_err(ServeError::Threads)?;
         let (health, routes) = routes(desk, rulings, catalog).await?;
 
         let mut stopping = draining;

@@ -15,12 +15,13 @@ use super::metrics::Metrics;
 use super::open_orders::{OpenOrderDesk, Sought};
 use super::proto;
 use super::queue::{Answer, Job, Place, Queue};
+use super::returned_orders::ReturnedOrders;
 use super::status::ServiceError;
 use super::text_threads::{Panicked, TextThreads};
 use super::{Route, convert, stream};
 use crate::disputes::OrderRecord;
-use crate::routing::{PreparedAppeal, RouteError};
-use crate::text::{Appeal, AppealFields};
+use crate::routing::{Circumstances, PreparedAppeal, RouteError};
+use crate::text::{Appeal, AppealFields, is_persons_number};
 
 /// What all calls share.
 pub(super) struct Desk {
@@ -33,6 +34,14 @@ pub(super) struct Desk {
     texts: TextThreads,
     pub(super) audit: AuditTrail,
     open_orders: OpenOrderDesk,
+    pub(super) returned: ReturnedOrders,
+}
+
+/// What is known of orders beyond the call that they came with.
+pub(super) struct Orders {
+    pub(super) audit: AuditTrail,
+    pub(super) open: OpenOrderDesk,
+    pub(super) returned: ReturnedOrders,
 }
 
 impl Desk {
@@ -43,11 +52,11 @@ impl Desk {
         metrics: Arc<Metrics>,
         config: ServiceConfig,
         draining: watch::Receiver<bool>,
-        audit: AuditTrail,
-        open_orders: OpenOrderDesk,
+        orders: Orders,
     ) -> std::io::Result<Self> {
         let texts = TextThreads::new(config.tokenizing_threads)?;
-        Ok(Self { router, queue, metrics, config, draining, texts, audit, open_orders })
+        let Orders { audit, open: open_orders, returned } = orders;
+        Ok(Self { router, queue, metrics, config, draining, texts, audit, open_orders, returned })
     }
 
     /// Routes one appeal that has a place in the queue. Dropping the future takes the appeal out again.
@@ -59,16 +68,21 @@ impl Desk {
         deadline: Instant,
     ) -> Result<proto::RouteAppealResponse, ServiceError> {
         let asked = convert::asked(request)?;
-        // While somebody is still typing an appeal has no number, and is not remembered.
-        let order = || OrderRecord { fields: asked.fields.clone(), caller: asked.caller, closed: false };
-        let remembered = (!asked.fields.id.trim().is_empty()).then(order);
+        // While somebody is still typing an appeal has no number, and is not remembered. A phone in its place is no number either.
+        let number = Some(asked.fields.id.trim()).filter(|id| !id.is_empty() && !is_persons_number(id));
+        let remembered = number.map(|_| OrderRecord { fields: asked.fields.clone(), caller: asked.caller, closed: false });
         let sought = Sought {
-            id: asked.fields.id.trim().to_owned(),
+            id: number.unwrap_or_default().to_owned(),
             text: asked.fields.text.clone(),
             received_at: asked.fields.received_at.clone(),
             caller: asked.caller,
         };
-        let prepared = self.prepare(asked.fields).await?;
+        let objections = number.map(|number| self.returned.objections(number)).unwrap_or_default();
+        let mut prepared = self.prepare(asked.fields).await?;
+        if !objections.is_empty() {
+            let catalog = prepared.circumstances.as_ref().and_then(Circumstances::catalog).cloned();
+            prepared.objections = objections.into_iter().map(|one| one.under_all_names(catalog.as_deref())).collect();
+        }
         // In this order: the model works on it in the meantime.
         let (answer, found) =
             tokio::join!(biased; self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought, &self.texts));

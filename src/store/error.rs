@@ -49,7 +49,7 @@ pub enum StoreError {
         order_id: String,
     },
     /// A ruling settled it.
-    #[error("order {order_id:?} was settled by ruling {ruling:?}; to reopen the question, record another ruling")]
+    #[error("order {order_id:?} was settled by ruling {ruling:?}; withdraw that ruling to reopen the question")]
     Settled {
         /// Its number.
         order_id: String,

@@ -4,7 +4,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::rulings::{StoredRuling, stored};
+use super::rulings::{StoredRuling, readable};
 use super::{Store, StoreError};
 
 /// A ruling as its last change left it.
@@ -16,6 +16,17 @@ pub struct Change {
     pub stored: StoredRuling,
     /// Its texts' embeddings by the model that was asked for, one after the other; empty if there are none yet.
     pub embeddings: Vec<f32>,
+}
+
+/// Some changes, by their number.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// Those that can be read; the log names any other.
+    pub changes: Vec<Change>,
+    /// The number of the last one, readable or not; `None` if nothing changed.
+    pub end: Option<i64>,
+    /// True if there are as many as were asked for, so that there may be more.
+    pub full: bool,
 }
 
 /// Embeddings to be kept.
@@ -43,7 +54,7 @@ impl Store {
         most: usize,
         model_version: &str,
         counting_only: bool,
-    ) -> Result<Vec<Change>, StoreError> {
+    ) -> Result<Changes, StoreError> {
         let counting = if counting_only { "AND r.status = 'in_force'" } else { "" };
         let statement = format!(
             "SELECT r.id AS id, r.revision AS revision, r.create_time AS create_time, r.update_time AS update_time, \
@@ -53,14 +64,16 @@ impl Store {
         );
         let rows = sqlx::query(AssertSqlSafe(statement)).bind(number).bind(model_version).fetch_all(&self.pool).await?;
         let change = |row: &AnyRow| {
+            let Some(stored) = readable(row)? else { return Ok(None) };
             let vectors: Option<Vec<u8>> = row.try_get("vectors")?;
-            Ok(Change {
-                number: row.try_get("change")?,
-                stored: stored(row)?,
-                embeddings: floats(&vectors.unwrap_or_default()),
-            })
+            let embeddings = floats(&vectors.unwrap_or_default());
+            Ok(Some(Change { number: row.try_get("change")?, stored, embeddings }))
         };
-        rows.iter().map(change).collect()
+        Ok(Changes {
+            changes: rows.iter().filter_map(|row| change(row).transpose()).collect::<Result<_, StoreError>>()?,
+            end: rows.last().map(|row| row.try_get("change")).transpose()?,
+            full: rows.len() == most,
+        })
     }
 
     /// Keeps embeddings by a model. They can be computed again, so a loss is no harm.

@@ -68,6 +68,9 @@ impl Filter {
         if filter.chars().count() > MAX_CHARS {
             return Err(format!("has more than {MAX_CHARS} characters"));
         }
+        if let Some(at) = filter.chars().position(|c| c.is_control() && !c.is_whitespace()) {
+            return Err(format!("character {}: a control character", at + 1));
+        }
         let tokens = tokens(filter)?;
         if tokens.is_empty() {
             return Ok(Self::default());
@@ -268,6 +271,13 @@ fn compare(name: &str, sign: &'static str, value: String) -> Result<Term, String
             Ok(Term::Compare { column, sign, value: Value::Rank(rank as i64) })
         }
         (_, ":") => Ok(Term::Contains { column, value }),
+        ("status" | "scope", sign) => {
+            let choices: &[&str] =
+                if column == "status" { &["draft", "in_force", "superseded", "withdrawn"] } else { &["case", "standing"] };
+            let known = choices.iter().find(|choice| choice.eq_ignore_ascii_case(&value));
+            let known = known.ok_or_else(|| format!("no {column} {value:?}; there are {}", choices.join(", ")))?;
+            Ok(Term::Compare { column, sign, value: Value::Text((*known).to_owned()) })
+        }
         (_, sign) => Ok(Term::Compare { column, sign, value: Value::Text(value) }),
     }
 }
@@ -285,6 +295,7 @@ mod tests {
         assert_eq!(sql(""), ("1 = 1".to_owned(), vec![]));
         assert_eq!(sql("lead = '城管'"), ("lead_department = $2".to_owned(), vec!["城管".to_owned()]));
         assert_eq!(sql("body >= committee").0, "body >= 2");
+        assert_eq!(sql("status = IN_FORCE").1, ["in_force"]);
         let (condition, values) = sql(r#"status = "in_force" scope = case OR NOT orders:"Q1""#);
         assert_eq!(
             condition,
@@ -304,6 +315,9 @@ mod tests {
             ("(lead = a", "breaks off"),
             ("lead = a)", "\")\" is not expected"),
             ("body = king", "no body"),
+            ("status = gone", "no status"),
+            ("scope = STAND", "no scope"),
+            ("lead = \"a\u{0}\"", "character 10: a control character"),
             ("orders > 1", "is a list"),
             (&"NOT ".repeat(40), "nested deeper"),
         ] {

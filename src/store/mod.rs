@@ -32,7 +32,7 @@ pub use audit::{
 };
 pub use disputes::{CasePage, CaseRow};
 pub use error::StoreError;
-pub use feed::{Change, Embedded};
+pub use feed::{Change, Changes, Embedded};
 pub use filter::Filter;
 pub use rulings::{Page, StoredRuling};
 pub use search::Found;
@@ -95,8 +95,15 @@ impl Store {
             // a transaction for ever: whatever begins on it fails. Such a one is closed instead of being lent.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect(&url)
-            .await
-            .map_err(StoreError::Open)?;
+            .await;
+        let pool = match pool {
+            // Whatever the trouble is, a pool says that it timed out: one connection by itself says what.
+            Err(timed_out @ sqlx::Error::PoolTimedOut) => {
+                let tried = tokio::time::timeout(PATIENCE, AnyConnection::connect(&url)).await;
+                return Err(StoreError::Open(tried.ok().and_then(Result::err).unwrap_or(timed_out)));
+            }
+            pool => pool.map_err(StoreError::Open)?,
+        };
         TABLES.run(&pool).await.map_err(StoreError::Migrate)?;
         Ok(Self { pool, kind, turn: Arc::default() })
     }

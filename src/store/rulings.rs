@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::audit::{self, Action, NewEntry};
 use super::filter::Filter;
 use super::{Store, StoreError};
-use crate::rulings::{Body, Ruling, RulingDraft, Scope, Status, searchable_words};
+use crate::rulings::{Body, Ruling, RulingDraft, Scope, Status, predecessors_first};
 
 /// A ruling with what the store knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +71,8 @@ impl Store {
         Ok(stored)
     }
 
-    /// Records many, each as [`Self::record`] without an etag, in one transaction; gives the outcome of each. A conflict concerns
+    /// Records many, each as [`Self::record`] without an etag, in one transaction, and one that supersedes another of them after that
+    /// one; gives the outcome of each, in their order. A conflict concerns
     /// its own ruling only; any other error undoes all.
     pub async fn record_all(
         &self,
@@ -80,17 +81,18 @@ impl Store {
     ) -> Result<Vec<Result<StoredRuling, StoreError>>, StoreError> {
         let mut transaction = self.begin().await?;
         let mut outcomes = Vec::with_capacity(rulings.len());
-        for ruling in rulings {
+        for (place, ruling) in predecessors_first(rulings) {
             match record_within(&mut transaction, ruling, None, actor).await {
                 Err(error @ (StoreError::Full | StoreError::Unavailable(_))) => return Err(error),
-                outcome => outcomes.push(outcome),
+                outcome => outcomes.push((place, outcome)),
             }
         }
         transaction.commit().await?;
-        Ok(outcomes)
+        outcomes.sort_by_key(|(place, _)| *place);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Takes a ruling back.
+    /// Takes a ruling back. A case that it settled is open again.
     pub async fn withdraw(&self, id: &str, etag: &str, reason: &str, actor: &str) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
         let mut stored = get_within(&mut transaction, id).await?;
@@ -103,16 +105,21 @@ impl Store {
         write(&mut transaction, &mut stored).await?;
         let entry = NewEntry::of_ruling(Action::RulingWithdrawn, actor, &stored, &serde_json::json!({ "reason": reason }));
         audit::append(&mut transaction, &[entry]).await?;
+        super::disputes::reopen(&mut transaction, id, actor).await?;
         transaction.commit().await?;
         Ok(stored)
     }
 
-    /// Records `successor` in the place of the ruling `id`.
+    /// Records `successor`, which must be in force, in the place of the ruling `id`.
     pub async fn supersede(&self, id: &str, etag: &str, successor: Ruling, actor: &str) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
         expect_etag(&get_within(&mut transaction, id).await?, etag)?;
         let successor = Ruling { supersedes: Some(id.to_owned()), ..successor };
         let stored = record_within(&mut transaction, successor, None, actor).await?;
+        if stored.ruling.status != Status::InForce {
+            let (id, status) = (stored.ruling.id, status_name(stored.ruling.status));
+            return Err(StoreError::State { id, status, asked: "put in the place of another" });
+        }
         transaction.commit().await?;
         Ok(stored)
     }
@@ -145,11 +152,13 @@ impl Store {
             query = query.bind(value);
         }
         let rows = query.fetch_all(&self.pool).await?;
-        let mut rulings = rows.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
-        let more = rulings.len() > size;
-        rulings.truncate(size);
-        let last = rulings.last().filter(|_| more);
-        Ok(Page { next_page_token: last.map(|last| format!("after:{}", last.ruling.id)).unwrap_or_default(), rulings })
+        let (page, more) = rows.split_at(size.min(rows.len()));
+        let next_page_token = match (page.last(), more) {
+            (Some(last), [_, ..]) => format!("after:{}", last.try_get::<String, _>("id")?),
+            _ => String::new(),
+        };
+        let rulings = page.iter().filter_map(|row| readable(row).transpose()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page { next_page_token, rulings })
     }
 }
 
@@ -157,7 +166,10 @@ impl Store {
 pub(super) fn after(page_token: &str) -> Result<String, StoreError> {
     match page_token {
         "" => Ok(String::new()),
-        token => token.strip_prefix("after:").map(str::to_owned).ok_or(StoreError::PageToken),
+        token => {
+            let after = token.strip_prefix("after:").filter(|after| !after.chars().any(char::is_control));
+            after.map(str::to_owned).ok_or(StoreError::PageToken)
+        }
     }
 }
 
@@ -170,6 +182,8 @@ async fn record_within(
     if ruling.id.is_empty() {
         ruling.id = content_id(&ruling);
     }
+    // The turn of whoever writes rulings, before anything is read: of two who send the same, the second finds what the first made.
+    sqlx::query("UPDATE last_change SET number = number").execute(&mut *transaction).await?;
     let before = match get_within(transaction, &ruling.id).await {
         Ok(before) => Some(before),
         Err(StoreError::NotFound { .. }) => None,
@@ -180,7 +194,15 @@ async fn record_within(
         (None, None) => StoredRuling { ruling, revision: 0, create_time: String::new(), update_time: String::new() },
         (None, Some(_)) => return Err(StoreError::NotFound { id: ruling.id }),
         // Sent again by somebody who did not hear the answer, or a file imported twice.
-        (Some(before), None) if before.ruling == ruling => return Ok(before),
+        (Some(before), _) if before.ruling == ruling => return Ok(before),
+        // The same, of before another took its place: a file that is imported again.
+        (Some(before), None)
+            if before.ruling.status == Status::Superseded
+                && ruling.status == Status::InForce
+                && before.ruling == (Ruling { status: Status::Superseded, ..ruling.clone() }) =>
+        {
+            return Ok(before);
+        }
         (Some(_), None) => return Err(StoreError::Exists { id: ruling.id }),
         (Some(before), Some(etag)) => {
             expect_etag(&before, etag)?;
@@ -199,7 +221,8 @@ async fn record_within(
     Ok(stored)
 }
 
-/// The former ruling no longer counts. One that is superseded by the same successor already stays as it is.
+/// The former ruling no longer counts. One that is superseded by the same successor already stays as it is; one whose place
+/// another has taken cannot be superseded once more.
 async fn supersede_within(
     transaction: &mut AnyConnection,
     former: &str,
@@ -208,7 +231,21 @@ async fn supersede_within(
 ) -> Result<(), StoreError> {
     let mut former = get_within(transaction, former).await?;
     match former.ruling.status {
-        Status::Superseded => return Ok(()),
+        Status::Superseded => {
+            let other = sqlx::query(
+                "SELECT r.id AS id FROM ruling_names n JOIN rulings r ON r.id = n.ruling WHERE n.kind = 'supersedes' \
+                 AND n.name = $1 AND n.ruling <> $2 AND r.status IN ('in_force', 'superseded') LIMIT 1",
+            )
+            .bind(&former.ruling.id)
+            .bind(successor)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let (id, status) = (former.ruling.id, status_name(Status::Superseded));
+            return match other {
+                Some(_) => Err(StoreError::State { id, status, asked: "superseded once more; supersede its successor" }),
+                None => Ok(()),
+            };
+        }
         Status::Withdrawn => {
             let id = former.ruling.id;
             return Err(StoreError::State { id, status: status_name(Status::Withdrawn), asked: "superseded" });
@@ -279,43 +316,7 @@ async fn write(transaction: &mut AnyConnection, stored: &mut StoredRuling) -> Re
     if written.rows_affected() != 1 {
         return Err(StoreError::Conflict { id: ruling.id.clone() });
     }
-    index(transaction, ruling).await
-}
-
-/// Words and names, anew.
-async fn index(transaction: &mut AnyConnection, ruling: &Ruling) -> Result<(), StoreError> {
-    for statement in ["DELETE FROM ruling_words WHERE ruling = $1", "DELETE FROM ruling_names WHERE ruling = $1"] {
-        sqlx::query(statement).bind(&ruling.id).execute(&mut *transaction).await?;
-    }
-    let words: Vec<String> = searchable_words(ruling).into_iter().collect();
-    // Some hundred values a statement: neither database minds, and it is many times faster than one by one.
-    for words in words.chunks(100) {
-        let places: Vec<String> = (0..words.len()).map(|i| format!("(${}, $1)", i + 2)).collect();
-        let statement = format!("INSERT INTO ruling_words (word, ruling) VALUES {}", places.join(", "));
-        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(&ruling.id);
-        for word in words {
-            query = query.bind(word);
-        }
-        query.execute(&mut *transaction).await?;
-    }
-    let contesting = ruling.positions.iter().map(|position| &position.department);
-    let mut names: Vec<(&str, &String)> = Vec::new();
-    names.extend(ruling.orders.iter().map(|name| ("order", name)));
-    names.extend(ruling.districts.iter().map(|name| ("district", name)));
-    names.extend(ruling.supporting.iter().map(|name| ("supporting", name)));
-    names.extend(ruling.excluded.iter().map(|name| ("excluded", name)));
-    names.extend(contesting.map(|name| ("contesting", name)));
-    names.sort_unstable();
-    names.dedup();
-    for (kind, name) in names {
-        sqlx::query("INSERT INTO ruling_names (kind, name, ruling) VALUES ($1, $2, $3)")
-            .bind(kind)
-            .bind(name)
-            .bind(&ruling.id)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    Ok(())
+    super::search::index(transaction, ruling).await
 }
 
 /// An id that says nothing but is the same for the same content.
@@ -331,13 +332,24 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredRuling, StoreError> {
     let document: String = row.try_get("document")?;
     let damaged = |reason: String| StoreError::Damaged { id: id.clone(), reason };
     let draft = RulingDraft::from_json(&document).map_err(|fault| damaged(fault.to_string()))?;
-    let ruling = draft.parse(None).map_err(|faults| damaged(faults[0].to_string()))?;
+    let ruling = draft.restore().map_err(|faults| damaged(faults[0].to_string()))?;
     Ok(StoredRuling {
         ruling,
         revision: row.try_get("revision")?,
         create_time: row.try_get("create_time")?,
         update_time: row.try_get("update_time")?,
     })
+}
+
+/// The same where one damaged row must not hide all others: it is left out, and the log says so.
+pub(super) fn readable(row: &AnyRow) -> Result<Option<StoredRuling>, StoreError> {
+    match stored(row) {
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::error!(%error, "a ruling is left out");
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    }
 }
 
 pub(super) fn status_name(status: Status) -> &'static str {

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::rulings::stored;
+use super::rulings::readable;
 use super::{Filter, Store, StoreError, StoredRuling};
-use crate::rulings::query_words;
+use crate::rulings::{Ruling, query_words, searchable_words};
 
 /// Most rulings that share a word with the query and are ranked: what is that common tells nothing.
 const MOST_SHARING: usize = 20_000;
@@ -67,8 +67,47 @@ impl Store {
                 .bind(&id)
                 .fetch_one(&self.pool)
                 .await?;
-            found.push(Found { stored: stored(&row)?, score: (score / heaviest) as f32, words });
+            if let Some(stored) = readable(&row)? {
+                found.push(Found { stored, score: (score / heaviest) as f32, words });
+            }
         }
         Ok(found)
     }
+}
+
+/// Words and names, anew.
+pub(super) async fn index(transaction: &mut AnyConnection, ruling: &Ruling) -> Result<(), StoreError> {
+    for statement in ["DELETE FROM ruling_words WHERE ruling = $1", "DELETE FROM ruling_names WHERE ruling = $1"] {
+        sqlx::query(statement).bind(&ruling.id).execute(&mut *transaction).await?;
+    }
+    let words: Vec<String> = searchable_words(ruling).into_iter().collect();
+    // Some hundred values a statement: neither database minds, and it is many times faster than one by one.
+    for words in words.chunks(100) {
+        let places: Vec<String> = (0..words.len()).map(|i| format!("(${}, $1)", i + 2)).collect();
+        let statement = format!("INSERT INTO ruling_words (word, ruling) VALUES {}", places.join(", "));
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(&ruling.id);
+        for word in words {
+            query = query.bind(word);
+        }
+        query.execute(&mut *transaction).await?;
+    }
+    let contesting = ruling.positions.iter().map(|position| &position.department);
+    let mut names: Vec<(&str, &String)> = Vec::new();
+    names.extend(ruling.orders.iter().map(|name| ("order", name)));
+    names.extend(ruling.districts.iter().map(|name| ("district", name)));
+    names.extend(ruling.supporting.iter().map(|name| ("supporting", name)));
+    names.extend(ruling.excluded.iter().map(|name| ("excluded", name)));
+    names.extend(ruling.supersedes.iter().map(|name| ("supersedes", name)));
+    names.extend(contesting.map(|name| ("contesting", name)));
+    names.sort_unstable();
+    names.dedup();
+    for (kind, name) in names {
+        sqlx::query("INSERT INTO ruling_names (kind, name, ruling) VALUES ($1, $2, $3)")
+            .bind(kind)
+            .bind(name)
+            .bind(&ruling.id)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The library as those who build on it meet it. One file a surface, one program for all of them.
 
+#[path = "../support/catalogs.rs"]
+mod catalogs;
 #[path = "../database/mod.rs"]
 mod database;
 #[path = "../support/rulings.rs"]
@@ -26,4 +28,5 @@ mod router_rulings;
 mod router_rulings_catalog;
 mod router_words;
 mod store;
+mod store_rulings;
 mod text;

@@ -70,6 +70,7 @@ fn ask(router: &Router, text: &str, day: &str, returned: &[&str]) -> Decision {
     let mut prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
     let objection = |id: &&str| Objection {
         department: (*id).to_owned(),
+        other_names: Vec::new(),
         unit: None,
         reason: ReturnReason::DutiesOverlap,
         day: day.parse().expect("a day"),

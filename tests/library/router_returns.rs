@@ -1,10 +1,11 @@
 //! What returns make of the router's ranking, beyond who is out: who used to take over becomes likelier, by as much as was counted.
 
-use paidan::catalog::Day;
+use paidan::catalog::{Day, DepartmentCatalog};
 use paidan::model::{Artifacts, Redispatches, Setting, Takeover};
 use paidan::routing::{Decision, Objection, ReturnReason, Router};
 use paidan::text::Appeal;
 
+use crate::catalogs;
 use crate::support::{APPEALS, tiny_model};
 
 /// The answer to the first appeal after its lead returned it, by a model that has counted so.
@@ -15,7 +16,8 @@ fn after_return(folder: &std::path::Path, counts: Redispatches) -> Decision {
     let mut prepared = router.prepare(&Appeal::from_text(APPEALS[0]).expect("an appeal")).expect("prepared");
     let lead = router.route(std::slice::from_ref(&prepared)).expect("routed")[0].lead().department.id.clone();
     let reason = ReturnReason::DutiesOverlap;
-    prepared.objections = vec![Objection { department: lead, unit: None, reason, day: Day::default() }];
+    prepared.objections =
+        vec![Objection { department: lead, other_names: Vec::new(), unit: None, reason, day: Day::default() }];
     router.route(&[prepared]).expect("routed").remove(0)
 }
 
@@ -42,4 +44,24 @@ fn who_used_to_take_over_becomes_likelier_by_what_was_counted() {
     assert!((odds(&counted) / expected - 1.0).abs() < 1e-3, "{} and not {expected}", odds(&counted));
     let sum: f32 = counted.departments.iter().map(|one| one.probability).sum();
     assert!((sum - 1.0).abs() < 1e-4, "{sum}");
+}
+
+/// 环保 became 生态环境 on 2020-01-01: whichever of the two an order names, it is one office that returns it.
+#[test]
+fn an_office_that_was_renamed_does_not_get_back_what_it_returned_under_its_other_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    catalogs::write(folder.path(), catalogs::SECOND);
+    let catalog = DepartmentCatalog::open(folder.path()).expect("a catalogue");
+    let objection = |department: &str| Objection {
+        department: department.to_owned(),
+        other_names: Vec::new(),
+        unit: None,
+        reason: ReturnReason::DutiesOverlap,
+        day: Day::default(),
+    };
+    for (said, ranked) in [("环保", "生态环境"), ("生态环境", "环保")] {
+        assert!(!objection(said).excludes(ranked));
+        let objection = objection(said).under_all_names(Some(&catalog));
+        assert!(objection.excludes(ranked) && objection.excludes(said) && !objection.excludes("城管"), "{said}");
+    }
 }

@@ -150,15 +150,18 @@ async fn changes_come_in_the_order_in_which_they_were_made_with_the_embeddings_t
         }
         let kept = paidan::store::Embedded { ruling: "a".to_owned(), revision: 1, vectors: vec![0.5, -1.0] };
         store.keep_embeddings("m1", &[kept]).await.expect("kept");
-        let changes = store.changes_after(0, 10, "m1", false).await.expect("changes");
+        let changes = store.changes_after(0, 10, "m1", false).await.expect("changes").changes;
         assert_eq!(changes.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2], "{}", database.name);
         assert_eq!((changes[0].embeddings.clone(), changes[1].embeddings.len()), (vec![0.5, -1.0], 0));
-        assert!(store.changes_after(0, 1, "m2", false).await.expect("changes")[0].embeddings.is_empty(), "another model's");
+        assert!(
+            store.changes_after(0, 1, "m2", false).await.expect("changes").changes[0].embeddings.is_empty(),
+            "another model's"
+        );
         store.withdraw("a", "r1", "mistake", "x").await.expect("withdrawn");
-        let changes = store.changes_after(2, 10, "m1", false).await.expect("changes");
+        let changes = store.changes_after(2, 10, "m1", false).await.expect("changes").changes;
         assert_eq!((changes[0].number, changes[0].stored.ruling.status), (3, Status::Withdrawn));
         assert!(changes[0].embeddings.is_empty(), "of a revision that is no more");
-        assert_eq!(store.changes_after(0, 10, "m1", true).await.expect("changes").len(), 1);
+        assert_eq!(store.changes_after(0, 10, "m1", true).await.expect("changes").changes.len(), 1);
         assert_eq!(store.last_change().await.expect("a number"), 3);
     }
 }

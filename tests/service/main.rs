@@ -19,6 +19,7 @@ mod dispute_story;
 mod lifecycle;
 mod logging;
 mod open_orders;
+mod orders;
 mod overload;
 mod recurrences;
 mod reload;

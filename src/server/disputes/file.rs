@@ -9,12 +9,14 @@ use super::super::queue::Answer;
 use super::super::rulings::convert as rulings;
 use super::super::status::ServiceError;
 use super::super::{convert as routing, proto};
-use super::{Disputes, MAX_ORDER_CHARS, convert};
+use super::{Disputes, convert};
 use crate::catalog::DepartmentCatalog;
 use crate::disputes::{CaseFile, Course, Event, EventKind, Material, page};
 use crate::routing::{Circumstances, Decision, day_in_the_city, day_of};
 use crate::store::{Action, AuditEntry, StoreError};
 
+/// Longest id of a case.
+const MAX_CASE_CHARS: usize = 128;
 /// Departments of either answer in the file.
 const DEPARTMENTS: usize = 5;
 
@@ -28,8 +30,8 @@ impl Disputes {
             ("", "") => {
                 return Err(ServiceError::invalid("case_id", "MISSING", "or order_id is required", "请填写案号或工单编号"));
             }
-            ("", order_id) => rulings::id("order_id", order_id, MAX_ORDER_CHARS)?,
-            (case_id, _) => self.rulings.store().case(case_id).await?.order_id,
+            ("", order_id) => rulings::order_id(order_id)?,
+            (case_id, _) => self.rulings.store().case(&rulings::id("case_id", case_id, MAX_CASE_CHARS)?).await?.order_id,
         };
         let known = self.course(&order_id).await?;
         let course = known.ok_or_else(|| StoreError::NoOrder { order_id: order_id.clone() })?;
@@ -151,6 +153,9 @@ fn told(entry: &AuditEntry, name: &dyn Fn(&str) -> String) -> Option<(EventKind,
     }
     if is(Action::CaseClosed) {
         return Some((EventKind::Closed, format!("结案：依认定{}", entry.ruling)));
+    }
+    if is(Action::CaseReopened) {
+        return Some((EventKind::CaseOpened, format!("恢复办理：认定{}已撤回", entry.ruling)));
     }
     is(Action::OrderClosed).then(|| (EventKind::Closed, "工单办结".to_owned()))
 }

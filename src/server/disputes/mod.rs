@@ -20,11 +20,10 @@ use super::service::{Desk, arrival};
 use super::status::ServiceError;
 use crate::disputes::Course;
 use crate::routing::{Objection, PreparedAppeal};
-use crate::store::StoreError;
 use crate::text::AppealFields;
 
-/// Longest number of an order.
-const MAX_ORDER_CHARS: usize = 128;
+/// How long what was answered a moment ago may take to be written.
+const FLUSH: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The service.
 pub(super) struct Disputes {
@@ -34,13 +33,23 @@ pub(super) struct Disputes {
 
 impl Disputes {
     /// The order as it is known. One that was routed a moment ago may still wait to be written.
-    async fn course(&self, order_id: &str) -> Result<Option<Course>, StoreError> {
+    async fn course(&self, order_id: &str) -> Result<Option<Course>, ServiceError> {
         let store = self.rulings.store();
         if let Some(course) = store.course(order_id).await? {
             return Ok(Some(course));
         }
-        self.desk.audit.flushed().await;
-        store.course(order_id).await
+        // A database that takes nothing is a reason to come back, not to wait until the call's time is over.
+        if tokio::time::timeout(FLUSH, self.desk.audit.flushed()).await.is_err() {
+            let description = "the database takes no entries at the moment; try again".to_owned();
+            return Err(ServiceError::StoreUnavailable { reason: "STORE_UNAVAILABLE", description });
+        }
+        Ok(store.course(order_id).await?)
+    }
+
+    /// What was objected, told by all names of whoever objected.
+    fn under_all_names(&self, objections: Vec<Objection>) -> Vec<Objection> {
+        let catalog = self.rulings.router().catalog();
+        objections.into_iter().map(|objection| objection.under_all_names(catalog.as_deref())).collect()
     }
 
     /// Routes an order, with what was objected to it so far.
@@ -59,6 +68,7 @@ impl Disputes {
         arrival: Arrival,
     ) -> Result<Answer, ServiceError> {
         let deadline = arrival.answer_by(arrival.at, self.desk.config.max_request_time);
+        let objections = self.under_all_names(objections);
         self.desk.answer(PreparedAppeal { objections, ..prepared }, place, arrival.at, deadline).await
     }
 }
@@ -78,9 +88,9 @@ impl proto::dispute_service_server::DisputeService for Disputes {
         request: Request<proto::CloseOrderRequest>,
     ) -> Result<Response<proto::CloseOrderResponse>, Status> {
         let request = request.into_inner();
-        let order_id = rulings::id("order_id", &request.order_id, MAX_ORDER_CHARS)?;
+        let order_id = rulings::order_id(&request.order_id)?;
         let actor = rulings::actor(&request.actor)?;
-        self.course(&order_id).await.map_err(ServiceError::from)?;
+        self.course(&order_id).await?;
         self.rulings.store().close_order(&order_id, &actor).await.map_err(ServiceError::from)?;
         Ok(Response::new(proto::CloseOrderResponse {}))
     }

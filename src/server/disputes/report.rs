@@ -8,7 +8,7 @@ use super::super::deadline::Arrival;
 use super::super::rulings::convert as rulings;
 use super::super::status::ServiceError;
 use super::super::{convert as routing, proto};
-use super::{Disputes, MAX_ORDER_CHARS, convert};
+use super::{Disputes, convert};
 use crate::catalog::{Day, Holidays};
 use crate::disputes::{Course, OrderRecord, Return, case_id, return_deadline};
 use crate::routing::{Decision, Ground, Objection, day_in_the_city};
@@ -18,6 +18,9 @@ use crate::store::StoreError;
 const MAX_NOTE_CHARS: usize = 2_000;
 /// Longest id of a report.
 const MAX_REQUEST_CHARS: usize = 128;
+
+/// How far the clocks of the hotline and of this server may be apart.
+const CLOCKS_DIFFER: chrono::Duration = chrono::Duration::hours(1);
 
 /// A report, parsed.
 struct Report {
@@ -51,6 +54,7 @@ impl Disputes {
             id: report.id.clone(),
             order_id: report.order_id.clone(),
             objection: report.objection.clone(),
+            district: report.district.clone(),
             note: report.note.clone(),
             returned_at: report.returned_at,
             reported_at: Utc::now(),
@@ -62,9 +66,12 @@ impl Disputes {
         let returns = if known.is_some() { returns } else { returns.into_iter().chain([new.clone()]).collect() };
         let objections = Course::new(order.clone(), returns, None).objections();
         let mut answer = self.route(order.fields.clone(), objections.clone(), arrival).await?;
-        new.contests = contested(&new, &answer.decision.basis);
+        let catalog = self.rulings.router().catalog();
+        let objection = new.objection.clone().under_all_names(catalog.as_deref());
+        new.contests = contested(&objection, &answer.decision.basis);
         // The last step: whoever heard of an error before it may report the same again.
         let course = self.rulings.store().report_return(new, adopted).await?;
+        self.desk.returned.learn(&course);
         if course.objections() != objections {
             // Somebody reported another return meanwhile; whoever it was is out as well.
             answer = self.route(course.order.fields.clone(), course.objections(), arrival).await?;
@@ -78,7 +85,7 @@ impl Disputes {
         course: &Course,
         answer: super::Answer,
     ) -> Result<proto::ReportReturnResponse, ServiceError> {
-        let excluded = excluded(&answer.decision.basis, &course.objections());
+        let excluded = excluded(&answer.decision.basis, &self.under_all_names(course.objections()));
         let named = self.named(report, &answer.decision);
         let most = routing::departments_asked(report.max_departments)?;
         let next = routing::response(answer, self.desk.router.info(), course.order_id().to_owned(), most);
@@ -113,13 +120,21 @@ impl Disputes {
 
     fn parse(&self, request: proto::ReportReturnRequest) -> Result<Report, ServiceError> {
         let reason = convert::reason(request.reason())?;
-        let order_id = rulings::id("order_id", &request.order_id, MAX_ORDER_CHARS)?;
+        let order_id = rulings::order_id(&request.order_id)?;
         let actor = rulings::actor(&request.actor)?;
         routing::departments_asked(request.max_departments)?;
         let given_time = request.return_time.map(|time| convert::moment("return_time", time)).transpose()?;
         let returned_at = given_time.unwrap_or_else(Utc::now);
         let out_of_range = || ServiceError::invalid("return_time", "OUT_OF_RANGE", "is no day of the calendar", "时间超出范围");
         let day = day_in_the_city(returned_at).ok_or_else(out_of_range)?;
+        if returned_at > Utc::now() + CLOCKS_DIFFER {
+            return Err(ServiceError::invalid("return_time", "OUT_OF_RANGE", "is still to come", "退单时间晚于当前时间"));
+        }
+        let dispatched_at = request.dispatch_time.map(|time| convert::moment("dispatch_time", time)).transpose()?;
+        if dispatched_at.is_some_and(|dispatched| dispatched > returned_at) {
+            let said = "is later than return_time";
+            return Err(ServiceError::invalid("dispatch_time", "OUT_OF_RANGE", said, "派单时间晚于退单时间"));
+        }
         let (department, unit) = self.unit(&request.unit, day)?;
         let note = convert::note("note", &request.note, MAX_NOTE_CHARS)?;
         let request_id = match request.request_id.trim() {
@@ -133,10 +148,11 @@ impl Disputes {
         };
         Ok(Report {
             id,
-            objection: Objection { department, unit, reason, day },
+            objection: Objection { department, other_names: Vec::new(), unit, reason, day },
+
             note,
             returned_at,
-            dispatched_at: request.dispatch_time.map(|time| convert::moment("dispatch_time", time)).transpose()?,
+            dispatched_at,
             district,
             appeal: request.appeal,
             actor,
@@ -217,9 +233,9 @@ fn order(report: &Report, course: Option<&Course>) -> Result<(OrderRecord, Optio
 }
 
 /// The standing ruling that this very return contests.
-fn contested(new: &Return, basis: &[Ground]) -> Option<String> {
+fn contested(objection: &Objection, basis: &[Ground]) -> Option<String> {
     basis.iter().find_map(|ground| match ground {
-        Ground::ContestedRuling { ruling, leads } if leads.iter().any(|lead| new.objection.excludes(&lead.id)) => {
+        Ground::ContestedRuling { ruling, leads } if leads.iter().any(|lead| objection.excludes(&lead.id)) => {
             Some(ruling.id.clone())
         }
         _ => None,

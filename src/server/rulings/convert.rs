@@ -3,14 +3,16 @@
 use prost_types::Timestamp;
 
 use crate::rulings::{BasisDraft, Contradiction, PositionDraft, RulingDraft, RulingFault};
-use crate::server::audit::without_person;
 use crate::server::proto;
 use crate::server::status::ServiceError;
 use crate::store::exchange::Format;
 use crate::store::{Filter, StoredRuling};
+use crate::text::is_persons_number;
 
 /// Longest name of whoever does something.
 const MAX_ACTOR_CHARS: usize = 100;
+/// Longest number of an order.
+const MAX_ORDER_CHARS: usize = 128;
 
 pub(super) fn draft(ruling: Option<proto::Ruling>, field: &str) -> Result<RulingDraft, ServiceError> {
     let ruling = ruling.ok_or_else(|| ServiceError::invalid(field, "MISSING", "is missing", "未填写"))?;
@@ -206,12 +208,22 @@ pub(in crate::server) fn actor(given: &str) -> Result<String, ServiceError> {
 
 /// One line that must be there, with personal data masked: what is kept for good is kept without phone numbers.
 pub(super) fn line(field: &str, given: &str, most: usize) -> Result<String, ServiceError> {
-    Ok(crate::text::masked(&there(field, given, most)?))
+    Ok(crate::text::masked_as_written(&there(field, given, most)?))
 }
 
 /// The number of an order, which looks like one.
 pub(in crate::server) fn id(field: &str, given: &str, most: usize) -> Result<String, ServiceError> {
-    Ok(without_person(&there(field, given, most)?))
+    there(field, given, most)
+}
+
+/// The number of an order. A phone or a card in its place is refused: masked, the orders of two people would be one.
+pub(in crate::server) fn order_id(given: &str) -> Result<String, ServiceError> {
+    let text = there("order_id", given, MAX_ORDER_CHARS)?;
+    if is_persons_number(&text) {
+        let said = "is a person's number, not an order's";
+        return Err(ServiceError::invalid("order_id", "PERSONAL_NUMBER", said, "疑似手机号或证件号，请填写工单编号"));
+    }
+    Ok(text)
 }
 
 fn there(field: &str, given: &str, most: usize) -> Result<String, ServiceError> {

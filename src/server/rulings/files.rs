@@ -80,7 +80,14 @@ pub(super) async fn export(
     let drafts = all(desk, &filter).await.map_err(ServiceError::from)?;
     let bytes = tokio::task::spawn_blocking(move || exchange::write(format, &drafts));
     let bytes = bytes.await.map_err(|_| Status::internal("writing the file panicked"))?;
-    let bytes = bytes.map_err(|error| Status::internal(error.to_string()))?;
+    let bytes = bytes.map_err(|error| match &error {
+        // The caller's to mend: another format takes it.
+        ExchangeError::LongCell { .. } => {
+            ServiceError::invalid("format", "TOO_LONG", &error.to_string(), "有认定内容超出单元格上限，请改用 JSONL 或 CSV")
+                .into()
+        }
+        _ => Status::internal(error.to_string()),
+    })?;
     let (sender, receiver) = mpsc::channel(2);
     tokio::spawn(async move {
         for part in bytes.chunks(PART) {

@@ -23,7 +23,7 @@ pub(super) use service::Rulings;
 use crate::catalog::DepartmentCatalog;
 use crate::routing::{RouteError, Router};
 use crate::rulings::{EmbeddedRuling, Known, Scope, Status};
-use crate::store::{Change, Embedded, Store, StoreError};
+use crate::store::{Change, Changes, Embedded, Store, StoreError};
 
 /// How soon a server hears of what another recorded.
 const FOLLOW: Duration = Duration::from_millis(500);
@@ -77,8 +77,8 @@ impl RulingDesk {
         let mut state = desk.state.lock().await;
         loop {
             let version = &desk.router.info().version;
-            let changes = desk.store.changes_after(state.number, AT_ONCE, version, true).await?;
-            let Some(end) = changes.last().map(|change| change.number) else { break };
+            let Changes { changes, end, .. } = desk.store.changes_after(state.number, AT_ONCE, version, true).await?;
+            let Some(end) = end else { break };
             desk.apply_bulk(&mut state, changes).await?;
             state.number = end;
         }
@@ -118,15 +118,21 @@ impl RulingDesk {
         self.state.lock().await.waiting.len()
     }
 
-    /// Applies everything that changed since. When it returns, the next batch that is routed knows it.
-    pub async fn catch_up(&self) -> Result<(), RulingError> {
+    /// Applies everything that changed since. When it returns, the next batch that is routed knows it. A caller who leaves does
+    /// not stop it: half of it done and the turn given up, a later change could be undone by an earlier one.
+    pub async fn catch_up(self: &Arc<Self>) -> Result<(), RulingError> {
+        let desk = Arc::clone(self);
+        tokio::spawn(async move { desk.apply_changes().await }).await.map_err(|_| RulingError::Panicked)?
+    }
+
+    async fn apply_changes(&self) -> Result<(), RulingError> {
         let mut state = self.state.lock().await;
         loop {
             let version = &self.router.info().version;
-            let changes = self.store.changes_after(state.number, AT_ONCE, version, false).await?;
-            let Some(end) = changes.last().map(|change| change.number) else { return Ok(()) };
+            let Changes { changes, end, full } = self.store.changes_after(state.number, AT_ONCE, version, false).await?;
+            let Some(end) = end else { return Ok(()) };
             // Somebody imported a file: whoever records one ruling now must not wait for all of it.
-            if changes.len() == AT_ONCE {
+            if full {
                 self.apply_bulk(&mut state, changes).await?;
             } else {
                 self.apply(changes).await?;

@@ -13,6 +13,7 @@ use crate::routing::{RouteError, Router};
 use crate::rulings::{Dispute, EmbeddedRuling, MAX_DISPUTES, Party, Recurrence, Recurrences, recurrences};
 use crate::server::proto;
 use crate::server::status::ServiceError;
+use crate::store::Changes;
 
 /// Fewest disputes of a group, where nobody asks for another number: two are a coincidence.
 const USUAL_COUNT: usize = 3;
@@ -67,7 +68,7 @@ impl RulingDesk {
 
     /// The disputes that come back: case rulings in force, grouped where their mean cosine is at least `least`, without those that a
     /// standing ruling in force on `today` covers.
-    pub async fn recurrences(&self, least: f32, today: Day) -> Result<Arc<Found>, RulingError> {
+    pub async fn recurrences(self: &Arc<Self>, least: f32, today: Day) -> Result<Arc<Found>, RulingError> {
         // A standing ruling that was recorded just now covers already.
         self.catch_up().await?;
         let mut kept = Arc::clone(&self.recurring).lock_owned().await;
@@ -108,8 +109,8 @@ impl RulingDesk {
         let version = &self.router.info().version;
         let mut number = 0;
         loop {
-            let changes = self.store.changes_after(number, AT_ONCE, version, true).await?;
-            let Some(end) = changes.last().map(|change| change.number) else { break };
+            let Changes { changes, end, .. } = self.store.changes_after(number, AT_ONCE, version, true).await?;
+            let Some(end) = end else { break };
             number = end;
             for change in changes {
                 let embeddings = change.embeddings.chunks_exact(self.router.info().embedding_size);
@@ -123,7 +124,7 @@ impl RulingDesk {
     }
 
     pub(super) async fn list_recurrences(
-        &self,
+        self: &Arc<Self>,
         request: proto::ListRecurrencesRequest,
     ) -> Result<proto::ListRecurrencesResponse, ServiceError> {
         let size = convert::page_size(request.page_size, 10, 100)?;
@@ -148,7 +149,7 @@ impl RulingDesk {
             return Err(ServiceError::invalid("page_token", "MALFORMED", said, "翻页标记有误"));
         };
         let today = crate::routing::day_in_the_city(chrono::Utc::now()).ok_or(ServiceError::ModelFailed)?;
-        let found = RulingDesk::recurrences(self, least, today).await?;
+        let found = self.recurrences(least, today).await?;
         let Recurrences { groups, disputes, covered, single, left_out } = &found.recurrences;
         // The largest come first, so those that are large enough are the first ones.
         let large = groups.partition_point(|group| group.disputes >= count);

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
+use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{RulingDesk, RulingError, convert, files};
 use crate::routing::Router;
-use crate::rulings::{EmbeddedRuling, Ruling};
+use crate::rulings::{EmbeddedRuling, Ruling, Scope, Status as RulingStatus};
 use crate::server::proto;
 use crate::server::status::ServiceError;
 use crate::store::{Action, NewEntry, StoredRuling};
 
+/// Longest id of a ruling.
+const MAX_ID_CHARS: usize = 64;
+/// Bytes of rulings on a page, at most but for the last one: clients take no message above 4 MiB.
+const MAX_PAGE_BYTES: usize = 3 << 20;
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
-/// Longest number of an order.
-const MAX_ORDER_CHARS: usize = 128;
 
 /// The service.
 pub(in crate::server) struct Rulings(pub(in crate::server) Arc<RulingDesk>);
@@ -42,6 +45,9 @@ impl RulingDesk {
 
     /// Which standing rulings say otherwise.
     async fn contradictions(&self, stored: &StoredRuling) -> Result<Vec<proto::Contradiction>, ServiceError> {
+        if stored.ruling.scope != Scope::Standing || stored.ruling.status != RulingStatus::InForce {
+            return Ok(Vec::new());
+        }
         let router: Arc<Router> = Arc::clone(&self.router);
         let ruling = Arc::new(stored.ruling.clone());
         // As like as an appeal must be to fall under a ruling. Where that was never measured, only matters of one name count.
@@ -57,7 +63,7 @@ impl RulingDesk {
     }
 
     /// What is recorded counts from here on. Recorded it is even if this server cannot apply it now: then it does so soon.
-    async fn applied(&self) {
+    async fn applied(self: &Arc<Self>) {
         if let Err(error) = self.catch_up().await {
             tracing::error!(%error, "a ruling was recorded, but is not applied here yet");
         }
@@ -70,18 +76,18 @@ impl proto::ruling_service_server::RulingService for Rulings {
         &self,
         request: Request<proto::RecordRulingRequest>,
     ) -> Result<Response<proto::RecordRulingResponse>, Status> {
-        let proto::RecordRulingRequest { ruling, etag, actor, case_id } = request.into_inner();
+        let proto::RecordRulingRequest { mut ruling, etag, actor, case_id } = request.into_inner();
         let actor = convert::actor(&actor)?;
-        let mut ruling = self.0.parse(ruling, "ruling")?;
         let etag = Some(etag.as_str()).filter(|etag| !etag.is_empty());
         let stored = if case_id.is_empty() {
-            self.0.store.record(ruling, etag, &actor).await
+            self.0.store.record(self.0.parse(ruling, "ruling")?, etag, &actor).await
         } else {
             let order = self.0.store.case(&case_id).await.map_err(ServiceError::from)?.order_id;
-            if !ruling.orders.contains(&order) {
+            // Before it is parsed: the case's order counts among those that a ruling may name.
+            if let Some(ruling) = ruling.as_mut().filter(|ruling| !ruling.orders.contains(&order)) {
                 ruling.orders.push(order);
             }
-            self.0.store.record_for_case(ruling, etag, &case_id, &actor).await
+            self.0.store.record_for_case(self.0.parse(ruling, "ruling")?, etag, &case_id, &actor).await
         };
         let stored = stored.map_err(ServiceError::from)?;
         self.0.applied().await;
@@ -93,7 +99,8 @@ impl proto::ruling_service_server::RulingService for Rulings {
         &self,
         request: Request<proto::GetRulingRequest>,
     ) -> Result<Response<proto::GetRulingResponse>, Status> {
-        let stored = self.0.store.get(&request.into_inner().id).await.map_err(ServiceError::from)?;
+        let stored =
+            self.0.store.get(&convert::id("id", &request.into_inner().id, MAX_ID_CHARS)?).await.map_err(ServiceError::from)?;
         Ok(Response::new(proto::GetRulingResponse { ruling: Some(convert::ruling(&stored)) }))
     }
 
@@ -105,8 +112,17 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let filter = convert::filter(&request.filter)?;
         let size = convert::page_size(request.page_size, 50, 1_000)?;
         let page = self.0.store.list(&filter, size, &request.page_token).await.map_err(ServiceError::from)?;
-        let rulings = page.rulings.iter().map(convert::ruling).collect();
-        Ok(Response::new(proto::ListRulingsResponse { rulings, next_page_token: page.next_page_token }))
+        let (mut rulings, mut bytes) = (Vec::with_capacity(page.rulings.len()), 0);
+        for one in page.rulings.iter().map(convert::ruling) {
+            if bytes > MAX_PAGE_BYTES {
+                break;
+            }
+            bytes += one.encoded_len();
+            rulings.push(one);
+        }
+        let cut = page.rulings[..rulings.len()].last().filter(|_| rulings.len() < page.rulings.len());
+        let next_page_token = cut.map_or(page.next_page_token, |last| format!("after:{}", last.ruling.id));
+        Ok(Response::new(proto::ListRulingsResponse { rulings, next_page_token }))
     }
 
     async fn supersede_ruling(
@@ -114,6 +130,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         request: Request<proto::SupersedeRulingRequest>,
     ) -> Result<Response<proto::SupersedeRulingResponse>, Status> {
         let proto::SupersedeRulingRequest { id, etag, successor, actor } = request.into_inner();
+        let id = convert::id("id", &id, MAX_ID_CHARS)?;
         let actor = convert::actor(&actor)?;
         let successor = self.0.parse(successor, "successor")?;
         let stored = self.0.store.supersede(&id, &etag, successor, &actor).await.map_err(ServiceError::from)?;
@@ -127,6 +144,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         request: Request<proto::WithdrawRulingRequest>,
     ) -> Result<Response<proto::WithdrawRulingResponse>, Status> {
         let proto::WithdrawRulingRequest { id, etag, reason, actor } = request.into_inner();
+        let id = convert::id("id", &id, MAX_ID_CHARS)?;
         let actor = convert::actor(&actor)?;
         let reason = convert::line("reason", &reason, MAX_REASON_CHARS)?;
         let stored = self.0.store.withdraw(&id, &etag, &reason, &actor).await.map_err(ServiceError::from)?;
@@ -171,7 +189,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         request: Request<proto::RecordDispatchRequest>,
     ) -> Result<Response<proto::RecordDispatchResponse>, Status> {
         let request = request.into_inner();
-        let order_id = convert::id("order_id", &request.order_id, MAX_ORDER_CHARS)?;
+        let order_id = convert::order_id(&request.order_id)?;
         let actor = convert::actor(&request.actor)?;
         let known = self.0.known();
         let department = |field: &str, name: &str| {
@@ -186,7 +204,11 @@ impl proto::ruling_service_server::RulingService for Rulings {
             "" => None,
             name => Some(department("advised_department", name)?),
         };
-        let overridden = advised.as_ref().is_some_and(|advised| *advised != sent);
+        let catalog = self.0.router.catalog();
+        let one_office = |advised: &String| {
+            *advised == sent || catalog.as_deref().is_some_and(|catalog| catalog.other_names(advised).contains(&sent.as_str()))
+        };
+        let overridden = advised.as_ref().is_some_and(|advised| !one_office(advised));
         let detail = serde_json::json!({ "department": sent, "advised": advised, "overridden": overridden }).to_string();
         let entry = NewEntry { order_id, detail, ..NewEntry::now(Action::Dispatched, &actor) };
         self.0.store.append_audit(&[entry]).await.map_err(ServiceError::from)?;

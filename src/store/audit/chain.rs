@@ -34,6 +34,30 @@ pub enum AuditFault {
         /// Which.
         number: i64,
     },
+    /// A ruling is not what its last entry recorded.
+    #[error("ruling {id:?} is not what entry {number} recorded: somebody changed it in the database")]
+    Ruling {
+        /// Which.
+        id: String,
+        /// Its last entry.
+        number: i64,
+    },
+    /// A ruling is no longer there.
+    #[error("ruling {id:?}, which entry {number} recorded, is gone")]
+    RulingGone {
+        /// Which.
+        id: String,
+        /// The entry that recorded it.
+        number: i64,
+    },
+    /// There is an entry behind the last that was written.
+    #[error("entry {number} stands behind the last that was written, entry {head}: somebody put it there")]
+    Behind {
+        /// The last of those.
+        number: i64,
+        /// The last that was written.
+        head: i64,
+    },
     /// The trail ends before, or otherwise than, it should.
     #[error("the trail ends at entry {last}, but entry {head} was written: {}", if last < head { "the end is missing" } else { "the end was replaced" })]
     End {

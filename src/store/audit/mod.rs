@@ -9,6 +9,7 @@
 //! the hash that `paidan audit verify` prints outside of it now and then.
 
 mod archive;
+mod bound;
 mod chain;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,6 +18,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, StoredRuling};
+use crate::rulings::RulingDraft;
 
 pub use archive::{ArchiveBounds, ArchiveError, Archived, read_archive};
 pub use chain::{AuditFault, AuditHead, ChainCheck, verify_chain};
@@ -45,6 +47,8 @@ pub enum Action {
     CaseOpened,
     /// A ruling settled a case.
     CaseClosed,
+    /// The ruling that settled a case was taken back.
+    CaseReopened,
     /// An order was closed.
     OrderClosed,
     /// Another dispatch catalogue was taken into use.
@@ -68,6 +72,7 @@ impl Action {
             Self::Returned => "returned",
             Self::CaseOpened => "case_opened",
             Self::CaseClosed => "case_closed",
+            Self::CaseReopened => "case_reopened",
             Self::OrderClosed => "order_closed",
             Self::CatalogExchanged => "catalog_exchanged",
             Self::Archived => "archived",
@@ -106,7 +111,9 @@ impl NewEntry {
     pub(super) fn of_ruling(action: Action, actor: &str, stored: &StoredRuling, detail: &serde_json::Value) -> Self {
         // An entry can be looked up by one order; the others are in the detail.
         let order_id = stored.ruling.orders.first().cloned().unwrap_or_default();
-        let versions = serde_json::json!({ "revision": stored.revision }).to_string();
+        // As `rulings` writes it.
+        let document = serde_json::to_string(&RulingDraft::from(&stored.ruling)).unwrap_or_default();
+        let versions = serde_json::json!({ "revision": stored.revision, "document": bound::digest(&document) }).to_string();
         let ruling = stored.ruling.id.clone();
         Self { order_id, ruling, versions, detail: detail.to_string(), ..Self::now(action, actor) }
     }
@@ -151,6 +158,7 @@ impl AuditEntry {
             "returned" => "退单",
             "case_opened" => "立案",
             "case_closed" => "结案",
+            "case_reopened" => "恢复办理",
             "order_closed" => "办结",
             "catalog_exchanged" => "更换派单目录",
             "archived" => "留痕归档",
@@ -251,11 +259,13 @@ impl Store {
         rows.iter().map(entry).collect()
     }
 
-    /// Everything about an order, and about the rulings that name it, in order; at most a thousand entries.
+    /// Everything about an order, and what became of the rulings that name it, in order; at most a thousand entries. Of more it is
+    /// the oldest answers that are left out: whoever asks at every keystroke must not hide what was decided.
     pub async fn audit_of_order(&self, order_id: &str) -> Result<Vec<AuditEntry>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM audit_entries WHERE order_id = $1 OR ruling IN \
-             (SELECT ruling FROM ruling_names WHERE kind = 'order' AND name = $1) ORDER BY number LIMIT 1000",
+            "SELECT * FROM (SELECT * FROM audit_entries WHERE number <= (SELECT number FROM audit_head) AND (order_id = $1 OR \
+             (action LIKE 'ruling%' AND ruling IN (SELECT ruling FROM ruling_names WHERE kind = 'order' AND name = $1))) \
+             ORDER BY CASE WHEN action = 'answered' THEN 1 ELSE 0 END, number DESC LIMIT 1000) AS kept ORDER BY number",
         )
         .bind(order_id)
         .fetch_all(&self.pool)
@@ -307,6 +317,14 @@ impl Store {
         }
         let (reached, fault) = check.end(&head);
         faults.extend(fault);
+        // In this order: an entry and its place as the last one are written in one step.
+        let last: Option<i64> = sqlx::query_scalar("SELECT MAX(number) FROM audit_entries").fetch_one(&self.pool).await?;
+        let head = self.audit_head().await?.number;
+        faults.extend(last.filter(|last| *last > head).map(|number| AuditFault::Behind { number, head }));
+        // A trail that is not whole proves nothing about rulings.
+        if faults.is_empty() {
+            faults = self.verify_rulings(most).await?;
+        }
         Ok((reached, faults))
     }
 }

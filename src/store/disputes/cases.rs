@@ -100,6 +100,24 @@ pub(in crate::store) async fn settle(
     audit::append(transaction, &[NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseClosed, actor) }]).await
 }
 
+/// Opens the cases again that a ruling settled which is taken back.
+pub(in crate::store) async fn reopen(transaction: &mut AnyConnection, ruling: &str, actor: &str) -> Result<(), StoreError> {
+    let rows = sqlx::query("SELECT * FROM cases WHERE ruling = $1").bind(ruling).fetch_all(&mut *transaction).await?;
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let CaseRow { id, order_id, .. } = case(row)?;
+        // The moment stays: whoever follows the cases finds what changed by it.
+        sqlx::query("UPDATE cases SET ruling = '', closed_at = $2 WHERE id = $1")
+            .bind(&id)
+            .bind(written(Utc::now()))
+            .execute(&mut *transaction)
+            .await?;
+        let (ruling, detail) = (ruling.to_owned(), serde_json::json!({ "case": id }).to_string());
+        entries.push(NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseReopened, actor) });
+    }
+    audit::append(transaction, &entries).await
+}
+
 fn case(row: &AnyRow) -> Result<CaseRow, StoreError> {
     let id: String = row.try_get("id")?;
     Ok(CaseRow {

@@ -9,8 +9,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-pub(super) use cases::settle;
 pub use cases::{CasePage, CaseRow};
+pub(super) use cases::{reopen, settle};
 
 use super::{Store, StoreError};
 use crate::disputes::{Course, Return, Settlement};
@@ -47,6 +47,7 @@ fn returned(row: &AnyRow) -> Result<Return, StoreError> {
     let optional = |text: String| Some(text).filter(|text| !text.is_empty());
     let objection = Objection {
         department: text("department")?,
+        other_names: Vec::new(),
         unit: optional(text("unit")?),
         reason: ReturnReason::parse(&text("reason")?).ok_or_else(|| damaged("the reason"))?,
         day: text("day")?.parse().map_err(|_| damaged("the day"))?,
@@ -55,6 +56,7 @@ fn returned(row: &AnyRow) -> Result<Return, StoreError> {
     Ok(Return {
         order_id: text("order_id")?,
         objection,
+        district: optional(text("district")?),
         note: text("note")?,
         returned_at: moment(&id, &text("returned_at")?)?,
         reported_at: moment(&id, &text("reported_at")?)?,

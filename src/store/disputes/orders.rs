@@ -56,6 +56,14 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get("change")?, order(row)?))).collect()
     }
 
+    /// Orders of which a return was reported, or whose case was closed or opened again, at a moment or later; each once.
+    pub async fn orders_returned_or_settled_since(&self, moment: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+        let statement =
+            "SELECT order_id FROM returns WHERE reported_at >= $1 UNION SELECT order_id FROM cases WHERE closed_at >= $1";
+        let rows = sqlx::query(statement).bind(written(moment)).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(row.try_get("order_id")?)).collect()
+    }
+
     /// Forgets orders that nothing happened to since `before`, and that never came back; gives how many. The trail keeps what was
     /// answered, without a text.
     pub async fn forget_orders(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
@@ -105,13 +113,17 @@ pub(in crate::store) async fn upsert(transaction: &mut AnyConnection, orders: &[
     Ok(())
 }
 
-/// Takes the order's turn: PostgreSQL lets two writers read at once, and both would believe that theirs is the first return.
+/// Takes the order's turn: PostgreSQL lets two writers read at once, and both would believe that theirs is the first return. Of an
+/// order that is not there yet it is the turn of all who write orders.
 pub(super) async fn lock(transaction: &mut AnyConnection, order_id: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE orders SET update_time = $2 WHERE order_id = $1")
+    let there = sqlx::query("UPDATE orders SET update_time = $2 WHERE order_id = $1")
         .bind(order_id)
         .bind(written(Utc::now()))
         .execute(&mut *transaction)
         .await?;
+    if there.rows_affected() == 0 {
+        sqlx::query("UPDATE last_order_change SET number = number").execute(&mut *transaction).await?;
+    }
     Ok(())
 }
 

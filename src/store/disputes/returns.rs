@@ -37,6 +37,14 @@ impl Store {
         let unknown = || StoreError::NoOrder { order_id: new.order_id.clone() };
         let course = course_within(&mut transaction, &new.order_id).await?.ok_or_else(unknown)?;
         let mut entries = vec![entry(&new)];
+        if let Some((_, opened_at)) = course.case().filter(|_| had_case) {
+            // Whoever reports late may report what opened it.
+            sqlx::query("UPDATE cases SET opened_at = $2 WHERE order_id = $1")
+                .bind(&new.order_id)
+                .bind(written(opened_at))
+                .execute(&mut *transaction)
+                .await?;
+        }
         if let Some((cause, opened_at)) = course.case().filter(|_| !had_case) {
             let id = case_id(&new.order_id);
             sqlx::query("INSERT INTO cases (id, order_id, opened_at, ruling, closed_at) VALUES ($1, $2, $3, '', '')")
@@ -65,7 +73,7 @@ async fn insert(transaction: &mut AnyConnection, new: &Return) -> Result<(), Sto
     let Return { objection, .. } = new;
     sqlx::query(
         "INSERT INTO returns (id, order_id, department, unit, reason, note, day, returned_at, reported_at, deadline, contests, \
-         actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         actor, district) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(&new.id)
     .bind(&new.order_id)
@@ -79,6 +87,7 @@ async fn insert(transaction: &mut AnyConnection, new: &Return) -> Result<(), Sto
     .bind(new.deadline.map(|day| day.to_string()).unwrap_or_default())
     .bind(new.contests.as_deref().unwrap_or_default())
     .bind(&new.actor)
+    .bind(new.district.as_deref().unwrap_or_default())
     .execute(&mut *transaction)
     .await
     .map_err(|error| match error.as_database_error() {

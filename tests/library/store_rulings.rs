@@ -1,0 +1,176 @@
+//! What may become of a ruling in the store, and what one that cannot be read does to the others, on SQLite and PostgreSQL alike.
+
+use paidan::rulings::{Ruling, RulingDraft, Status};
+use paidan::store::{Action, AuditFault, Filter, NewEntry, StoreError};
+use sqlx::Connection;
+
+use crate::database::databases;
+
+fn ruling(id: &str) -> Ruling {
+    let draft = RulingDraft {
+        id: id.to_owned(),
+        scope: "standing".to_owned(),
+        matter: "餐饮油烟".to_owned(),
+        description: "餐饮油烟由城管主办".to_owned(),
+        lead: "城管".to_owned(),
+        body: "committee".to_owned(),
+        decided_on: "2026-03-01".to_owned(),
+        orders: vec![format!("order-{id}")],
+        ..RulingDraft::default()
+    };
+    draft.parse(None).expect("a ruling")
+}
+
+#[tokio::test]
+async fn only_a_ruling_in_force_takes_the_place_of_another_and_only_one_does() {
+    for database in databases().await {
+        let store = &database.store;
+        store.record(ruling("a"), None, "x").await.expect("recorded");
+        let draft = Ruling { status: Status::Draft, ..ruling("b") };
+        let refused = store.supersede("a", "r1", draft, "x").await;
+        assert!(matches!(refused, Err(StoreError::State { status: "draft", .. })), "{refused:?}");
+        assert_eq!(store.get("a").await.expect("there").ruling.status, Status::InForce, "{}", database.name);
+        assert!(matches!(store.get("b").await, Err(StoreError::NotFound { .. })), "nothing of it is kept");
+
+        let first = store.supersede("a", "r1", ruling("b"), "x").await.expect("superseded");
+        let second = store.supersede("a", "r2", ruling("c"), "x").await;
+        assert!(matches!(second, Err(StoreError::State { status: "superseded", .. })), "{second:?}");
+        // Sent again by somebody who did not hear the answer: the same, with the etag of before or without.
+        let again = store.record(first.ruling.clone(), Some("r0"), "x").await.expect("the same");
+        assert_eq!(again, first, "{}", database.name);
+        // Its successor was a mistake: another may be named.
+        store.withdraw("b", "r1", "mistake", "x").await.expect("withdrawn");
+        store.supersede("a", "r2", ruling("c"), "x").await.expect("superseded");
+    }
+}
+
+#[tokio::test]
+async fn the_same_ruling_sent_many_times_at_once_is_recorded_once_and_everybody_hears_so() {
+    for database in databases().await {
+        let sent: Vec<_> = (0..8)
+            .map(|_| {
+                let store = database.store.clone();
+                tokio::spawn(async move { store.record(ruling("a"), None, "x").await })
+            })
+            .collect();
+        for one in sent {
+            let recorded = one.await.expect("no panic").unwrap_or_else(|error| panic!("{}: {error}", database.name));
+            assert_eq!(recorded.revision, 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ruling_that_cannot_be_read_hides_no_other() {
+    for database in databases().await {
+        let store = &database.store;
+        for id in ["a", "b", "c"] {
+            store.record(ruling(id), None, "x").await.expect("recorded");
+        }
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&database.url).await.expect("connected");
+        sqlx::query("UPDATE rulings SET document = '{' WHERE id IN ('b', 'c')")
+            .execute(&mut connection)
+            .await
+            .expect("damaged");
+        let page = store.list(&Filter::default(), 2, "").await.expect("a page");
+        assert_eq!(page.rulings.iter().map(|one| one.ruling.id.as_str()).collect::<Vec<_>>(), ["a"], "{}", database.name);
+        let next = store.list(&Filter::default(), 2, &page.next_page_token).await.expect("the next");
+        assert!(next.rulings.is_empty() && next.next_page_token.is_empty());
+        let changes = store.changes_after(0, 3, "m1", false).await.expect("changes");
+        assert_eq!(
+            (changes.changes.len(), changes.end, changes.full),
+            (1, Some(3), true),
+            "the end is known, so it is not read again"
+        );
+        assert!(matches!(store.get("b").await, Err(StoreError::Damaged { .. })));
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_rulings_may_name_a_successor_first_and_may_be_sent_again() {
+    for database in databases().await {
+        let store = &database.store;
+        let file = || vec![Ruling { supersedes: Some("b-old".to_owned()), ..ruling("a-new") }, ruling("b-old")];
+        for _ in 0..2 {
+            for (one, outcome) in file().iter().zip(store.record_all(file(), "x").await.expect("recorded")) {
+                let recorded = outcome.unwrap_or_else(|error| panic!("{}: {error}", database.name));
+                assert_eq!(recorded.ruling.id, one.id);
+            }
+        }
+        let status = async |id: &str| store.get(id).await.expect("there").ruling.status;
+        assert_eq!((status("a-new").await, status("b-old").await), (Status::InForce, Status::Superseded));
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_somebody_put_behind_the_last_is_named_and_is_in_no_story() {
+    for database in databases().await {
+        let store = &database.store;
+        store.record(ruling("a"), None, "x").await.expect("recorded");
+        assert!(store.verify_audit(10, |_, _| {}).await.expect("read").1.is_empty());
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&database.url).await.expect("connected");
+        sqlx::query(
+            "INSERT INTO audit_entries (number, time, actor, action, order_id, ruling, versions, detail, previous_hash, hash) \
+             SELECT number + 1, time, 'forger', action, order_id, ruling, versions, detail, hash, hash FROM audit_entries",
+        )
+        .execute(&mut connection)
+        .await
+        .expect("forged");
+        let faults = store.verify_audit(10, |_, _| {}).await.expect("read").1;
+        assert_eq!(faults, [AuditFault::Behind { number: 2, head: 1 }], "{}", database.name);
+        let story = store.audit_of_order("order-a").await.expect("a story");
+        assert!(story.iter().all(|entry| entry.actor != "forger"));
+    }
+}
+
+#[tokio::test]
+async fn an_orders_story_has_its_decisions_however_often_it_was_asked_and_nothing_of_other_orders() {
+    for database in databases().await {
+        let store = &database.store;
+        let entry = |action, order: &str| NewEntry { order_id: order.to_owned(), ..NewEntry::now(action, "x") };
+        store.append_audit(&[entry(Action::Dispatched, "order-a")]).await.expect("noted");
+        for _ in 0..11 {
+            let answers: Vec<NewEntry> = (0..100).map(|_| entry(Action::Answered, "order-a")).collect();
+            store.append_audit(&answers).await.expect("noted");
+        }
+        store.record(ruling("a"), None, "x").await.expect("recorded");
+        // Answered by that ruling, but another order.
+        let other = NewEntry { ruling: "a".to_owned(), ..entry(Action::Answered, "order-z") };
+        store.append_audit(&[other, entry(Action::OrderClosed, "order-a")]).await.expect("noted");
+        let story = store.audit_of_order("order-a").await.expect("a story");
+        assert_eq!(story.len(), 1_000, "{}", database.name);
+        assert!(story.is_sorted_by_key(|entry| entry.number));
+        let decided: Vec<&str> =
+            story.iter().map(|entry| entry.action.as_str()).filter(|action| *action != "answered").collect();
+        assert_eq!(decided, ["dispatched", "ruling_recorded", "order_closed"]);
+        assert!(story.iter().all(|entry| entry.order_id != "order-z"));
+    }
+}
+
+#[tokio::test]
+async fn a_ruling_that_somebody_changed_or_removed_in_the_database_is_named() {
+    for database in databases().await {
+        let store = &database.store;
+        for id in ["a", "b", "c"] {
+            store.record(ruling(id), None, "x").await.expect("recorded");
+        }
+        store.withdraw("c", "r1", "mistake", "x").await.expect("withdrawn");
+        assert!(store.verify_audit(10, |_, _| {}).await.expect("read").1.is_empty(), "{}", database.name);
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&database.url).await.expect("connected");
+        for statement in [
+            "UPDATE rulings SET document = REPLACE(document, '城管', '住建') WHERE id = 'a'",
+            "DELETE FROM ruling_words WHERE ruling = 'b'",
+            "DELETE FROM ruling_names WHERE ruling = 'b'",
+            "DELETE FROM rulings WHERE id = 'b'",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await.expect("tampered");
+        }
+        let faults = store.verify_audit(10, |_, _| {}).await.expect("read").1;
+        let expected =
+            [AuditFault::Ruling { id: "a".to_owned(), number: 1 }, AuditFault::RulingGone { id: "b".to_owned(), number: 2 }];
+        assert_eq!(faults, expected, "{}", database.name);
+    }
+}
