@@ -140,7 +140,6 @@ pub(super) fn kept(fields: AppealFields) -> AppealFields {
         channel: masked_as_written(&fields.channel),
         received_at: if fields.received_at.is_empty() { today() } else { fields.received_at },
         proposed_departments: Vec::new(),
-        ..fields
     }
 }
 

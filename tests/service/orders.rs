@@ -187,3 +187,27 @@ async fn until(so: impl AsyncFn() -> bool) {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_case_is_open_since_the_return_that_opened_it_whenever_that_is_reported() {
+    let database = sqlite().await;
+    let place = place(&database.url).await;
+    place.route("1", APPEALS[0]).await;
+    for (unit, at) in [("城管", "2026-03-06T02:00:00Z"), ("住建", "2026-03-05T02:00:00Z"), ("供电", "2026-03-04T02:00:00Z")]
+    {
+        place.report(returned("1", unit, at)).await.expect("reported");
+    }
+    let cases = place.disputes().await.list_cases(ListCasesRequest::default()).await.expect("a list").into_inner().cases;
+    let file = place.case_file("1").await.expect("a file").case_file.expect("a file");
+    assert_eq!(cases[0].open_time, file.open_time);
+    assert_eq!(cases[0].open_time, Some(crate::disputes::time("2026-03-05T02:00:00Z")), "the second of three");
+    // What cannot have happened is no return.
+    let late = proto::ReportReturnRequest {
+        dispatch_time: Some(crate::disputes::time("2026-03-08T02:00:00Z")),
+        ..returned("1", "水务", "2026-03-07T02:00:00Z")
+    };
+    assert_eq!(place.report(late).await.expect_err("dispatched after it").code(), Code::InvalidArgument);
+    let to_come = returned("1", "水务", "2999-03-07T02:00:00Z");
+    assert_eq!(place.report(to_come).await.expect_err("still to come").code(), Code::InvalidArgument);
+    stop(place).await;
+}

@@ -149,7 +149,6 @@ impl Disputes {
         Ok(Report {
             id,
             objection: Objection { department, other_names: Vec::new(), unit, reason, day },
-
             note,
             returned_at,
             dispatched_at,

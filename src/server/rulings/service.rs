@@ -15,8 +15,8 @@ use crate::store::{Action, NewEntry, StoredRuling};
 
 /// Longest id of a ruling.
 const MAX_ID_CHARS: usize = 64;
-/// Bytes of rulings on a page, at most but for the last one: clients take no message above 4 MiB.
-const MAX_PAGE_BYTES: usize = 3 << 20;
+/// Bytes of rulings on a page, beyond which none is added: clients take no message above 4 MiB, and one ruling may have 2.5.
+const MAX_PAGE_BYTES: usize = 1 << 20;
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
 

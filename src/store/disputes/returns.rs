@@ -33,29 +33,32 @@ impl Store {
         }
         upsert(&mut transaction, adopted.as_slice()).await?;
         insert(&mut transaction, &new).await?;
-        let had_case = before.is_some_and(|course| course.case().is_some());
+        let opened_before = before.and_then(|course| course.case()).map(|(_, opened_at)| opened_at);
         let unknown = || StoreError::NoOrder { order_id: new.order_id.clone() };
         let course = course_within(&mut transaction, &new.order_id).await?.ok_or_else(unknown)?;
         let mut entries = vec![entry(&new)];
-        if let Some((_, opened_at)) = course.case().filter(|_| had_case) {
+        match (opened_before, course.case()) {
+            (None, Some((cause, opened_at))) => {
+                let id = case_id(&new.order_id);
+                sqlx::query("INSERT INTO cases (id, order_id, opened_at, ruling, closed_at) VALUES ($1, $2, $3, '', '')")
+                    .bind(&id)
+                    .bind(&new.order_id)
+                    .bind(written(opened_at))
+                    .execute(&mut *transaction)
+                    .await?;
+                let detail = serde_json::json!({ "case": id, "cause": cause.name() }).to_string();
+                let order_id = new.order_id.clone();
+                entries.push(NewEntry { order_id, detail, ..NewEntry::now(Action::CaseOpened, &new.actor) });
+            }
             // Whoever reports late may report what opened it.
-            sqlx::query("UPDATE cases SET opened_at = $2 WHERE order_id = $1")
-                .bind(&new.order_id)
-                .bind(written(opened_at))
-                .execute(&mut *transaction)
-                .await?;
-        }
-        if let Some((cause, opened_at)) = course.case().filter(|_| !had_case) {
-            let id = case_id(&new.order_id);
-            sqlx::query("INSERT INTO cases (id, order_id, opened_at, ruling, closed_at) VALUES ($1, $2, $3, '', '')")
-                .bind(&id)
-                .bind(&new.order_id)
-                .bind(written(opened_at))
-                .execute(&mut *transaction)
-                .await?;
-            let detail = serde_json::json!({ "case": id, "cause": cause.name() }).to_string();
-            let order_id = new.order_id.clone();
-            entries.push(NewEntry { order_id, detail, ..NewEntry::now(Action::CaseOpened, &new.actor) });
+            (Some(before), Some((_, opened_at))) if opened_at != before => {
+                sqlx::query("UPDATE cases SET opened_at = $2 WHERE order_id = $1")
+                    .bind(&new.order_id)
+                    .bind(written(opened_at))
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            _ => {}
         }
         audit::append(&mut transaction, &entries).await?;
         transaction.commit().await?;
