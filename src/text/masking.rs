@@ -54,12 +54,13 @@ fn seen(text: &str) -> Aligned {
 }
 
 /// True if what stands in the place of an order's number is a person's: a phone, or a card whose form no order's number has. A card
-/// of digits alone is not told from an order: many cities number theirs by region, day and serial number.
+/// of digits alone is not told from an order: many cities number theirs by region, day and serial number, with dashes or without.
 pub fn is_persons_number(text: &str) -> bool {
     let text = text.trim();
     match masked(text).as_str() {
         MOBILE => true,
-        PHONE | ID_CARD => !text.chars().all(char::is_numeric),
+        PHONE => !text.chars().all(char::is_numeric),
+        ID_CARD => text.ends_with(['x', 'X', 'ｘ', 'Ｘ']),
         _ => false,
     }
 }
@@ -185,7 +186,9 @@ mod tests {
         {
             assert!(is_persons_number(persons), "{persons}");
         }
-        for orders in ["460106202611270001", "261127103000001", "20171218922818", "ORD-1", "089866123456", ""] {
+        for orders in
+            ["460106202611270001", "460100-20261127-0001", "261127103000001", "20171218922818", "ORD-1", "089866123456", ""]
+        {
             assert!(!is_persons_number(orders), "{orders}");
         }
     }
