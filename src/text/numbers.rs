@@ -39,13 +39,13 @@ pub(super) fn personal(text: &str) -> Vec<Edit<'static>> {
 
 /// Mobile numbers in the characters that they are read out in: 一三八…, 幺三八….
 fn spoken(text: &str) -> Vec<Edit<'static>> {
-    const DIGITS: &str = "〇零一二三四五六七八九幺";
+    let is_digit = |c: char| matches!(c, '〇' | '零' | '一' | '二' | '三' | '四' | '五' | '六' | '七' | '八' | '九' | '幺');
     let mut edits = Vec::new();
     // Byte and character of the run that is being read.
     let mut run: Vec<(usize, char)> = Vec::new();
     let ends = std::iter::once((text.len(), ' '));
     for (at, character) in text.char_indices().chain(ends) {
-        if DIGITS.contains(character) {
+        if is_digit(character) {
             run.push((at, character));
             continue;
         }
