@@ -35,7 +35,8 @@ impl Words {
         Ok(Self(words))
     }
 
-    /// If every entry occurs in a text that is [normalised](normalize), as the words are, so that KTV, ｋｔｖ and ktv are one: how many characters of the longest alternatives do. `None` if not, or if there are no entries.
+    /// If every entry occurs: how many characters of the longest alternatives do. `None` if not, or if there are no entries. The text
+    /// is [normalised](normalize), as the words are, so that KTV, ｋｔｖ and ktv are one.
     pub fn fit(&self, text: &str) -> Option<usize> {
         if self.0.is_empty() {
             return None;

@@ -45,6 +45,14 @@ pub struct PreparedAppeal {
 }
 
 impl PreparedAppeal {
+    /// The same of an order that came back. Whoever objected is known by all names that the appeal's catalogue has for the office.
+    #[must_use]
+    pub fn returned(mut self, objections: Vec<Objection>) -> Self {
+        let catalog = self.circumstances.as_ref().and_then(Circumstances::catalog).map(Arc::as_ref);
+        self.objections = objections.into_iter().map(|one| one.under_all_names(catalog)).collect();
+        self
+    }
+
     /// What it costs to read: the tokens that the encoder will see.
     pub fn tokens(&self) -> usize {
         self.encoding.ids.len() + self.parts.iter().map(|part| part.appeal.tokens()).sum::<usize>()

@@ -149,13 +149,11 @@ impl RulingDraft {
             let first = if from.is_some() { "effective_from" } else { "decided_on, from when it is effective" };
             read.fault("effective_to", &format!("is before {first}"));
         }
-        let matter = read.line("matter", &self.matter);
-        let matter = read.unnamed(matter);
+        let matter = read.unnamed(|read| read.line("matter", &self.matter));
         if matter.is_empty() {
             read.fault("matter", "is missing; say in one line what the ruling is about");
         }
-        let description = read.text("description", &self.description, MAX_TEXT);
-        let description = read.unnamed(description);
+        let description = read.unnamed(|read| read.text("description", &self.description, MAX_TEXT));
         let examples = self.examples(&mut read);
         if scope == Some(Scope::Standing) && description.is_empty() && examples.is_empty() {
             read.fault("description", "a standing ruling needs a description or examples, or nothing could be likened to it");
@@ -211,12 +209,12 @@ impl RulingDraft {
 
     /// The examples, masked: a ruling is read by many, and what it was given on must not name a citizen.
     fn examples(&self, read: &mut Reading<'_>) -> Vec<String> {
-        if self.examples.len() > MAX_ENTRIES && read.fresh {
-            read.fault("examples", &format!("has {} entries, at most {MAX_ENTRIES} are taken", self.examples.len()));
-            return Vec::new();
-        }
         if !read.fresh {
             return self.examples.clone();
+        }
+        if self.examples.len() > MAX_ENTRIES {
+            read.fault("examples", &format!("has {} entries, at most {MAX_ENTRIES} are taken", self.examples.len()));
+            return Vec::new();
         }
         let mut examples = Vec::with_capacity(self.examples.len());
         for (i, text) in self.examples.iter().enumerate() {

@@ -64,20 +64,18 @@ impl Reading<'_> {
         value.trim().to_owned()
     }
 
-    /// A text masked: a ruling is read by many, and must not name a citizen.
-    pub(super) fn unnamed(&self, text: String) -> String {
+    /// A field masked: a ruling is read by many, and must not name a citizen.
+    pub(super) fn unnamed(&mut self, field: impl FnOnce(&mut Self) -> String) -> String {
+        let text = field(self);
         if self.fresh { masked_as_written(&text) } else { text }
     }
 
     /// Numbers of orders. A person's number is none.
     pub(super) fn orders(&mut self, values: &[String]) -> Vec<String> {
         let orders = self.lines("orders", values);
-        for (i, order) in orders.iter().enumerate().filter(|_| self.fresh) {
-            if is_persons_number(order) {
-                self.faults.push(RulingFault {
-                    field: format!("orders[{i}]"),
-                    reason: "is a person's number, not an order's".to_owned(),
-                });
+        for (i, order) in orders.iter().enumerate() {
+            if self.fresh && is_persons_number(order) {
+                self.fault(&format!("orders[{i}]"), "is a person's number, not an order's");
             }
         }
         orders
@@ -175,10 +173,7 @@ impl Reading<'_> {
             level: level?,
             document: self.line(&field("document"), &draft.document),
             article: self.line(&field("article"), &draft.article),
-            quote: {
-                let quote = self.text(&field("quote"), &draft.quote, MAX_TEXT);
-                self.unnamed(quote)
-            },
+            quote: self.unnamed(|read| read.text(&field("quote"), &draft.quote, MAX_TEXT)),
             valid_from: self.day(&field("valid_from"), &draft.valid_from),
         };
         if authority.level.needs_document() && authority.document.is_empty() {
@@ -197,10 +192,7 @@ impl Reading<'_> {
             [("for", Some(Vote::For)), ("against", Some(Vote::Against)), ("abstained", Some(Vote::Abstained)), ("", None)];
         Some(Position {
             department: self.department(&field("department"), &draft.department),
-            statement: {
-                let statement = self.text(&field("statement"), &draft.statement, MAX_TEXT);
-                self.unnamed(statement)
-            },
+            statement: self.unnamed(|read| read.text(&field("statement"), &draft.statement, MAX_TEXT)),
             vote: self.choice(&field("vote"), &draft.vote, &votes).flatten(),
         })
     }

@@ -20,7 +20,7 @@ use super::status::ServiceError;
 use super::text_threads::{Panicked, TextThreads};
 use super::{Route, convert, stream};
 use crate::disputes::OrderRecord;
-use crate::routing::{Circumstances, PreparedAppeal, RouteError};
+use crate::routing::{PreparedAppeal, RouteError};
 use crate::text::{Appeal, AppealFields, is_persons_number};
 
 /// What all calls share.
@@ -78,11 +78,7 @@ impl Desk {
             caller: asked.caller,
         };
         let objections = number.map(|number| self.returned.objections(number)).unwrap_or_default();
-        let mut prepared = self.prepare(asked.fields).await?;
-        if !objections.is_empty() {
-            let catalog = prepared.circumstances.as_ref().and_then(Circumstances::catalog).cloned();
-            prepared.objections = objections.into_iter().map(|one| one.under_all_names(catalog.as_deref())).collect();
-        }
+        let prepared = self.prepare(asked.fields).await?.returned(objections);
         // In this order: the model works on it in the meantime.
         let (answer, found) =
             tokio::join!(biased; self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought, &self.texts));

@@ -72,8 +72,7 @@ impl Store {
     }
 
     /// Records many, each as [`Self::record`] without an etag, in one transaction, and one that supersedes another of them after that
-    /// one; gives the outcome of each, in their order. A conflict concerns
-    /// its own ruling only; any other error undoes all.
+    /// one; gives the outcome of each, in their order. A conflict concerns its own ruling only; any other error undoes all.
     pub async fn record_all(
         &self,
         rulings: Vec<Ruling>,

@@ -46,12 +46,6 @@ impl Disputes {
         Ok(store.course(order_id).await?)
     }
 
-    /// What was objected, told by all names of whoever objected.
-    fn under_all_names(&self, objections: Vec<Objection>) -> Vec<Objection> {
-        let catalog = self.rulings.router().catalog();
-        objections.into_iter().map(|objection| objection.under_all_names(catalog.as_deref())).collect()
-    }
-
     /// Routes an order, with what was objected to it so far.
     async fn route(&self, fields: AppealFields, objections: Vec<Objection>, arrival: Arrival) -> Result<Answer, ServiceError> {
         let place = self.desk.queue.reserve()?;
@@ -68,8 +62,7 @@ impl Disputes {
         arrival: Arrival,
     ) -> Result<Answer, ServiceError> {
         let deadline = arrival.answer_by(arrival.at, self.desk.config.max_request_time);
-        let objections = self.under_all_names(objections);
-        self.desk.answer(PreparedAppeal { objections, ..prepared }, place, arrival.at, deadline).await
+        self.desk.answer(prepared.returned(objections), place, arrival.at, deadline).await
     }
 }
 

@@ -85,7 +85,9 @@ impl Disputes {
         course: &Course,
         answer: super::Answer,
     ) -> Result<proto::ReportReturnResponse, ServiceError> {
-        let excluded = excluded(&answer.decision.basis, &self.under_all_names(course.objections()));
+        let catalog = self.rulings.router().catalog();
+        let objections = course.objections().into_iter().map(|one| one.under_all_names(catalog.as_deref()));
+        let excluded = excluded(&answer.decision.basis, &objections.collect::<Vec<_>>());
         let named = self.named(report, &answer.decision);
         let most = routing::departments_asked(report.max_departments)?;
         let next = routing::response(answer, self.desk.router.info(), course.order_id().to_owned(), most);

@@ -1,7 +1,8 @@
 //! The columns of a table of rulings: a header in Chinese or by the field's own name, and how a cell is read and written.
 //!
 //! A cell of several entries has one a line, or separates them by `；`; words also by commas and `、`, as people write them, since
-//! `路灯、坏` as one word would never occur; entries of texts (examples, basis, positions) only by lines. An entry of 依据 is `法律|文号名称|第十四条|引文|2020-01-01`, one of 各方意见 `城管|意见|against`; parts at the end may be left out.
+//! `路灯、坏` as one word would never occur; entries of texts (examples, basis, positions) only by lines. An entry of 依据 is
+//! `法律|文号名称|第十四条|引文|2020-01-01`, one of 各方意见 `城管|意见|against`; parts at the end may be left out.
 
 use super::ExchangeError;
 use crate::rulings::{BasisDraft, PositionDraft, RulingDraft, RulingFault};
