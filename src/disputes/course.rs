@@ -3,6 +3,7 @@
 //! Everything here is a function of the set of returns, sorted by the time at which they happened: whoever reports them, how often
 //! and in which order makes no difference.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
@@ -99,6 +100,34 @@ pub fn case_id(order_id: &str) -> String {
     format!("C-{hex}")
 }
 
+/// By the time at which they happened.
+fn in_order(a: &Return, b: &Return) -> Ordering {
+    a.returned_at.cmp(&b.returned_at).then_with(|| a.id.cmp(&b.id))
+}
+
+/// What was objected to an order, for whoever has to heed it and needs nothing else of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objected {
+    /// The hotline's number of the order.
+    pub order_id: String,
+    /// By the time at which they were made; empty once a ruling has settled them.
+    pub objections: Vec<Objection>,
+}
+
+impl Objected {
+    /// From all returns of an order.
+    pub fn new(order_id: String, mut returns: Vec<Return>, settled: bool) -> Self {
+        returns.sort_by(in_order);
+        let objections = if settled { Vec::new() } else { returns.into_iter().map(|one| one.objection).collect() };
+        Self { order_id, objections }
+    }
+
+    /// From all that is known of it.
+    pub fn of(course: &Course) -> Self {
+        Self::new(course.order_id().to_owned(), course.returns.clone(), course.settlement.is_some())
+    }
+}
+
 /// All that is known of one order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Course {
@@ -113,7 +142,7 @@ pub struct Course {
 impl Course {
     /// Sorts the returns. What they say of the district stands above what the order was routed with.
     pub fn new(mut order: OrderRecord, mut returns: Vec<Return>, settlement: Option<Settlement>) -> Self {
-        returns.sort_by(|a, b| a.returned_at.cmp(&b.returned_at).then_with(|| a.id.cmp(&b.id)));
+        returns.sort_by(in_order);
         if let Some(district) = returns.iter().rev().find_map(|one| one.district.as_ref()) {
             order.fields.district.clone_from(district);
         }

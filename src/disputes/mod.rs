@@ -16,7 +16,7 @@ mod page;
 mod sides;
 
 pub use case_file::{CaseFile, Event, EventKind, Material};
-pub use course::{CaseCause, Course, OrderRecord, RETURN_WORKING_DAYS, Return, Settlement, case_id, return_deadline};
+pub use course::{CaseCause, Course, Objected, OrderRecord, RETURN_WORKING_DAYS, Return, Settlement, case_id, return_deadline};
 pub use draft::drafted;
 pub use near::{NearRuling, Obstacle, near_rulings};
 #[cfg(feature = "server")]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::catalog::Day;
-use crate::text::{Appeal, AppealFields};
+use crate::text::{Appeal, AppealFields, json_line};
 
 /// Longest line that is read, in bytes: 20,000 characters with their notes fit many times over.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -72,12 +72,7 @@ impl WorkOrder {
         }
         let line =
             std::str::from_utf8(line).map_err(|error| format!("{} at byte {}", Self::NOT_UTF8, error.valid_up_to() + 1))?;
-        // Only the kind of the fault: serde's own text may quote the row.
-        let row: Row = serde_json::from_str(line).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => format!("a field has the wrong type (column {})", error.column()),
-            serde_json::error::Category::Eof => "the JSON object is cut off".to_owned(),
-            _ => format!("not a JSON object (column {})", error.column()),
-        })?;
+        let row: Row = json_line(line).map_err(|fault| fault.to_string())?;
         let order_id = row.order_id.map(|id| id.list().join("/")).filter(|id| !id.is_empty()).ok_or("order_id is missing")?;
         let text =
             row.appeal.filter(|text| !text.trim().is_empty()).or(row.content).ok_or("neither appeal nor content is there")?;

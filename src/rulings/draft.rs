@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::reading::{MAX_ENTRIES, MAX_TEXT, Reading};
 use super::{Body, Known, Ruling, Scope, Status};
 use crate::catalog::Validity;
-use crate::text::AppealFields;
+use crate::text::{AppealFields, JsonFault, json_line};
 
 /// Longest example, in characters: the model reads no more of an appeal.
 const MAX_EXAMPLE: usize = 4_000;
@@ -100,17 +100,8 @@ pub struct RulingFault {
 impl RulingDraft {
     /// Reads one line of JSON. The error names the place, never the words.
     pub fn from_json(line: &str) -> Result<Self, RulingFault> {
-        serde_json::from_str(line).map_err(|error| {
-            let said = error.to_string();
-            // serde quotes the name of an unknown field, and the value of a wrong type: the former is wanted, the latter is not.
-            let reason = match error.classify() {
-                serde_json::error::Category::Data if said.starts_with("unknown field") => said,
-                serde_json::error::Category::Data => format!("a field has the wrong type (column {})", error.column()),
-                serde_json::error::Category::Eof => "the JSON object is cut off".to_owned(),
-                _ => format!("not a JSON object (column {})", error.column()),
-            };
-            RulingFault { field: "line".to_owned(), reason }
-        })
+        json_line(line)
+            .map_err(|JsonFault { field, reason }| RulingFault { field: field.unwrap_or_else(|| "line".to_owned()), reason })
     }
 
     /// Makes a ruling of it, or tells every fault. `known` is `None` where any name will do: after a reform of institutions an

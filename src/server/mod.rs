@@ -26,6 +26,7 @@ mod config;
 mod convert;
 mod deadline;
 mod disputes;
+mod in_step;
 mod listener;
 mod metrics;
 mod open_orders;

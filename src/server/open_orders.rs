@@ -5,17 +5,18 @@
 //! ([`OpenOrderDesk::follow`]), and closed ones go.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::in_step::Turns;
 use super::proto;
 use super::text_threads::{Panicked, TextThreads};
 use crate::catalog::Day;
 use crate::disputes::OrderRecord;
 use crate::repeats::{CallerMark, Marks, OpenOrder, OpenOrders, Repeat};
 use crate::routing::{day_in_the_city, day_of};
-use crate::store::{Store, StoreError};
+use crate::store::{ChangedOrders, Store, StoreError};
 
 /// How soon a server hears of orders that others took, and of those that were closed.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -102,28 +103,18 @@ impl OpenOrderDesk {
 }
 
 impl OpenOrderDesk {
-    /// Keeps in step with the orders of the database until the server drains, and lets the database forget old ones. A database that
-    /// does not answer is asked again: repeats of what is known are found all the same.
-    pub(super) async fn follow(self, store: Store, mut draining: watch::Receiver<bool>) {
-        let (mut number, mut told) = (0, false);
-        let mut every = tokio::time::interval(FOLLOW);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut forgetting = tokio::time::interval(FORGET);
-        loop {
-            let forgets = tokio::select! {
-                _ = draining.wait_for(|draining| *draining) => return,
-                _ = forgetting.tick() => true,
-                _ = every.tick() => false,
-            };
-            let outcome = if forgets { forget(&store).await } else { self.catch_up(&store, &mut number).await };
-            match outcome {
-                Err(error) if !told => {
-                    tracing::error!(%error, "the open orders cannot be read; repeats are found among those known");
-                    told = true;
-                }
-                Ok(()) => told = false,
-                Err(_) => {}
+    /// Keeps in step with the orders of the database until the server drains, and lets the database forget old ones.
+    pub(super) async fn follow(self, store: Store, draining: watch::Receiver<bool>) {
+        let trouble = "the open orders cannot be read; repeats are found among those known";
+        let (mut number, mut forgotten) = (0, None::<Instant>);
+        let mut turns = Turns::new(FOLLOW, draining, trouble);
+        while turns.next().await {
+            let mut outcome = self.catch_up(&store, &mut number).await;
+            if outcome.is_ok() && forgotten.is_none_or(|last| last.elapsed() >= FORGET) {
+                outcome = forget(&store).await;
+                forgotten = Some(Instant::now());
             }
+            turns.ended(outcome);
         }
     }
 
@@ -131,9 +122,9 @@ impl OpenOrderDesk {
         let since = today().and_then(|day| day.checked_sub_days(chrono::Days::new(self.window_days.into())));
         let Some(since) = since.filter(|_| self.window_days > 0) else { return Ok(()) };
         loop {
-            let changed = store.orders_after(*number, since, AT_ONCE).await?;
-            let Some((last, _)) = changed.last() else { return Ok(()) };
-            *number = *last;
+            let ChangedOrders { orders: changed, end } = store.orders_after(*number, since, AT_ONCE).await?;
+            let Some(end) = end else { return Ok(()) };
+            *number = end;
             let desk = self.clone();
             // Reading the places out of a text takes its time.
             let applied = tokio::task::spawn_blocking(move || desk.apply(changed)).await;
@@ -143,10 +134,9 @@ impl OpenOrderDesk {
         }
     }
 
-    fn apply(&self, changed: Vec<(i64, OrderRecord)>) {
+    fn apply(&self, changed: Vec<OrderRecord>) {
         let today = today();
-        let open = |(_, record): (i64, OrderRecord)| {
-            let OrderRecord { fields, caller, closed } = record;
+        let open = |OrderRecord { fields, caller, closed }| {
             // A day that is still to come would never be forgotten.
             let day =
                 if closed { None } else { day_of(&fields.received_at).map(|day| today.map_or(day, |today| day.min(today))) };

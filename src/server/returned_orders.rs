@@ -8,8 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use crate::disputes::Course;
-use crate::routing::Objection;
+use super::in_step::Turns;
+use crate::disputes::{Course, Objected};
+use crate::routing::{Objection, day_in_the_city};
 use crate::store::{Store, StoreError};
 
 /// How soon a server hears of returns that were reported to another.
@@ -18,7 +19,7 @@ const FOLLOW: Duration = Duration::from_secs(1);
 const AGAIN: chrono::Duration = chrono::Duration::minutes(1);
 /// Days back that are read at the start: an order is not on its way for longer.
 const DAYS: i64 = 90;
-/// Most orders that are kept; beyond, those that come are not known here until an order is reported again.
+/// Most orders that are kept. Once they are that many, those of more days ago go; beyond, those that come are not known here.
 const MOST: usize = 200_000;
 
 /// The orders, shared by all calls.
@@ -34,43 +35,45 @@ impl ReturnedOrders {
 
     /// An order as it now is.
     pub(super) fn learn(&self, course: &Course) {
-        let objections = if course.settlement.is_some() { Vec::new() } else { course.objections() };
+        self.know([Objected::of(course)]);
+    }
+
+    fn know(&self, objected: impl IntoIterator<Item = Objected>) {
         let mut orders = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if objections.is_empty() {
-            orders.remove(course.order_id());
-        } else if orders.len() < MOST || orders.contains_key(course.order_id()) {
-            orders.insert(course.order_id().to_owned(), objections);
+        if orders.len() >= MOST {
+            forget_old(&mut orders);
+        }
+        for Objected { order_id, objections } in objected {
+            if objections.is_empty() {
+                orders.remove(&order_id);
+            } else if orders.len() < MOST || orders.contains_key(&order_id) {
+                orders.insert(order_id, objections);
+            }
         }
     }
 
-    /// Keeps in step with the database until the server drains. One that does not answer is told once, and asked again.
-    pub(super) async fn follow(self, store: Store, mut draining: watch::Receiver<bool>) {
-        let (mut since, mut told) = (Utc::now() - chrono::Duration::days(DAYS), false);
-        let mut every = tokio::time::interval(FOLLOW);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = draining.wait_for(|draining| *draining) => return,
-                _ = every.tick() => {}
-            }
+    /// Keeps in step with the database until the server drains.
+    pub(super) async fn follow(self, store: Store, draining: watch::Receiver<bool>) {
+        let mut since = Utc::now() - chrono::Duration::days(DAYS);
+        let mut turns = Turns::new(FOLLOW, draining, "the returned orders cannot be read; those known are heeded");
+        while turns.next().await {
             let now = Utc::now();
-            match self.catch_up(&store, since).await {
-                Ok(()) => (since, told) = (now - AGAIN, false),
-                Err(error) if !told => {
-                    tracing::error!(%error, "the returned orders cannot be read; those known are heeded");
-                    told = true;
-                }
-                Err(_) => {}
+            let outcome = self.catch_up(&store, since).await;
+            if outcome.is_ok() {
+                since = now - AGAIN;
             }
+            turns.ended(outcome);
         }
     }
 
     async fn catch_up(&self, store: &Store, since: DateTime<Utc>) -> Result<(), StoreError> {
-        for order_id in store.orders_returned_or_settled_since(since).await? {
-            if let Some(course) = store.course(&order_id).await? {
-                self.learn(&course);
-            }
-        }
+        self.know(store.objected_since(since).await?);
         Ok(())
     }
+}
+
+/// Lets go of orders that nobody objected to for so long that they are not on their way any more.
+fn forget_old(orders: &mut HashMap<String, Vec<Objection>>) {
+    let first = day_in_the_city(Utc::now() - chrono::Duration::days(DAYS));
+    orders.retain(|_, objections| objections.iter().map(|one| one.day).max() >= first);
 }

@@ -94,7 +94,7 @@ pub enum StoreError {
     #[error("the page token is not one that was given out")]
     PageToken,
     /// A row does not hold what it should.
-    #[error("the database's ruling {id:?} cannot be read: {reason}")]
+    #[error("the database's record of {id:?} cannot be read: {reason}")]
     Damaged {
         /// Its id.
         id: String,
@@ -109,6 +109,22 @@ impl From<sqlx::Error> for StoreError {
             // SQLITE_FULL; disk_full of PostgreSQL.
             error.code().is_some_and(|code| code == "13" || code == "53100")
         });
-        if full { Self::Full } else { Self::Unavailable(error) }
+        match error {
+            _ if full => Self::Full,
+            // It answered, and will not answer anything else when it is asked again.
+            sqlx::Error::ColumnDecode { index, source } => Self::Damaged { id: index, reason: source.to_string() },
+            error => Self::Unavailable(error),
+        }
+    }
+}
+
+/// What was read, where one damaged row must not hide all others: it is left out, and the log says so.
+pub(super) fn unless_damaged<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::error!(%error, "what cannot be read is left out");
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
     }
 }

@@ -56,9 +56,10 @@ impl Store {
         counting_only: bool,
     ) -> Result<Changes, StoreError> {
         let counting = if counting_only { "AND r.status = 'in_force'" } else { "" };
+        let document = self.text_column("document");
         let statement = format!(
             "SELECT r.id AS id, r.revision AS revision, r.create_time AS create_time, r.update_time AS update_time, \
-             r.document AS document, r.change AS change, e.vectors AS vectors FROM rulings r LEFT JOIN ruling_embeddings e \
+             {document}, r.change AS change, e.vectors AS vectors FROM rulings r LEFT JOIN ruling_embeddings e \
              ON e.ruling = r.id AND e.revision = r.revision AND e.model_version = $2 \
              WHERE r.change > $1 {counting} ORDER BY r.change LIMIT {most}"
         );

@@ -10,6 +10,7 @@
 //! its etag, so that two writers do not lose each other's change.
 
 mod audit;
+mod bytes;
 mod disputes;
 mod error;
 pub mod exchange;
@@ -30,7 +31,7 @@ pub use audit::{
     Action, ArchiveBounds, ArchiveError, Archived, AuditEntry, AuditFault, AuditHead, ChainCheck, NewEntry, read_archive,
     verify_chain,
 };
-pub use disputes::{CasePage, CaseRow};
+pub use disputes::{CasePage, CaseRow, ChangedOrders};
 pub use error::StoreError;
 pub use feed::{Change, Changes, Embedded};
 pub use filter::Filter;

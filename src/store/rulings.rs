@@ -6,6 +6,8 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::audit::{self, Action, NewEntry};
+use super::bytes::bytes;
+use super::error::unless_damaged;
 use super::filter::Filter;
 use super::{Store, StoreError};
 use crate::rulings::{Body, Ruling, RulingDraft, Scope, Status, predecessors_first};
@@ -123,9 +125,14 @@ impl Store {
         Ok(stored)
     }
 
+    /// What is asked of rulings, so that a damaged one is one.
+    pub(super) fn ruling_columns(&self) -> String {
+        format!("id, revision, create_time, update_time, {}", self.text_column("document"))
+    }
+
     /// One ruling.
     pub async fn get(&self, id: &str) -> Result<StoredRuling, StoreError> {
-        let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id = $1");
+        let statement = format!("SELECT {} FROM rulings WHERE id = $1", self.ruling_columns());
         let row = sqlx::query(AssertSqlSafe(statement)).bind(id).fetch_optional(&self.pool).await?;
         row.as_ref().map(stored).transpose()?.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })
     }
@@ -133,7 +140,7 @@ impl Store {
     /// One ruling, if there is one and it passes the filter.
     pub async fn get_if(&self, id: &str, filter: &Filter) -> Result<Option<StoredRuling>, StoreError> {
         let (condition, values) = filter.sql(1);
-        let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id = $1 AND ({condition})");
+        let statement = format!("SELECT {} FROM rulings WHERE id = $1 AND ({condition})", self.ruling_columns());
         let mut query = sqlx::query(AssertSqlSafe(statement)).bind(id);
         for value in &values {
             query = query.bind(value);
@@ -145,7 +152,8 @@ impl Store {
     pub async fn list(&self, filter: &Filter, size: usize, page_token: &str) -> Result<Page, StoreError> {
         let (condition, mut values) = filter.sql(1);
         values.insert(0, after(page_token)?);
-        let statement = format!("SELECT {COLUMNS} FROM rulings WHERE id > $1 AND ({condition}) ORDER BY id LIMIT {}", size + 1);
+        let columns = self.ruling_columns();
+        let statement = format!("SELECT {columns} FROM rulings WHERE id > $1 AND ({condition}) ORDER BY id LIMIT {}", size + 1);
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for value in &values {
             query = query.bind(value);
@@ -328,8 +336,8 @@ fn content_id(ruling: &Ruling) -> String {
 
 pub(super) fn stored(row: &AnyRow) -> Result<StoredRuling, StoreError> {
     let id: String = row.try_get("id")?;
-    let document: String = row.try_get("document")?;
     let damaged = |reason: String| StoreError::Damaged { id: id.clone(), reason };
+    let document = String::from_utf8(bytes(row, "document")?).map_err(|_| damaged("not UTF-8".to_owned()))?;
     let draft = RulingDraft::from_json(&document).map_err(|fault| damaged(fault.to_string()))?;
     let ruling = draft.restore().map_err(|faults| damaged(faults[0].to_string()))?;
     Ok(StoredRuling {
@@ -340,15 +348,9 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredRuling, StoreError> {
     })
 }
 
-/// The same where one damaged row must not hide all others: it is left out, and the log says so.
+/// The same where one damaged row must not hide all others.
 pub(super) fn readable(row: &AnyRow) -> Result<Option<StoredRuling>, StoreError> {
-    match stored(row) {
-        Err(error @ StoreError::Damaged { .. }) => {
-            tracing::error!(%error, "a ruling is left out");
-            Ok(None)
-        }
-        outcome => outcome.map(Some),
-    }
+    unless_damaged(stored(row))
 }
 
 pub(super) fn status_name(status: Status) -> &'static str {

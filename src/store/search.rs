@@ -63,10 +63,8 @@ impl Store {
         best.truncate(most);
         let mut found = Vec::with_capacity(best.len());
         for (id, (score, words)) in best {
-            let row = sqlx::query("SELECT id, revision, create_time, update_time, document FROM rulings WHERE id = $1")
-                .bind(&id)
-                .fetch_one(&self.pool)
-                .await?;
+            let statement = format!("SELECT {} FROM rulings WHERE id = $1", self.ruling_columns());
+            let row = sqlx::query(AssertSqlSafe(statement)).bind(&id).fetch_one(&self.pool).await?;
             if let Some(stored) = readable(&row)? {
                 found.push(Found { stored, score: (score / heaviest) as f32, words });
             }

@@ -1,9 +1,11 @@
 //! What a citizen asked, made safe to read: parsed, normalised, masked, cleaned, tokenized. In this order, once, for training
-//! and serving alike. Beside them `suggest`: what somebody who mistyped a name meant.
+//! and serving alike. Beside them `suggest`: what somebody who mistyped a name meant; and
+//! `json_line`: what is wrong with a line of a file, without its words.
 
 mod aligned;
 mod appeal;
 mod cleaning;
+mod json_line;
 mod masking;
 mod normalize;
 mod numbers;
@@ -18,6 +20,7 @@ mod wording;
 
 pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_CHARS};
 pub use cleaning::{CleanText, clean};
+pub use json_line::{JsonFault, json_line};
 pub use masking::{is_persons_number, masked, masked_as_written};
 pub use normalize::normalize;
 pub(crate) use normalize::{is_ideograph, is_letter_or_digit};

@@ -10,6 +10,7 @@ mod drafts;
 mod support;
 
 mod audit_archive;
+mod audit_bits;
 mod catalog;
 mod encoder;
 mod encoder_ops;
@@ -28,5 +29,6 @@ mod router_rulings;
 mod router_rulings_catalog;
 mod router_words;
 mod store;
+mod store_orders;
 mod store_rulings;
 mod text;

@@ -1,9 +1,11 @@
 //! What returns make of the router's ranking, beyond who is out: who used to take over becomes likelier, by as much as was counted.
 
+use std::sync::Arc;
+
 use paidan::catalog::{Day, DepartmentCatalog};
 use paidan::model::{Artifacts, Redispatches, Setting, Takeover};
 use paidan::routing::{Decision, Objection, ReturnReason, Router};
-use paidan::text::Appeal;
+use paidan::text::{Appeal, AppealFields};
 
 use crate::catalogs;
 use crate::support::{APPEALS, tiny_model};
@@ -46,22 +48,26 @@ fn who_used_to_take_over_becomes_likelier_by_what_was_counted() {
     assert!((sum - 1.0).abs() < 1e-4, "{sum}");
 }
 
-/// 环保 became 生态环境 on 2020-01-01: whichever of the two an order names, it is one office that returns it.
+/// 环保 became 生态环境 on 2020-01-01: whichever of the two an order's day has, it is one office that returns it.
 #[test]
 fn an_office_that_was_renamed_does_not_get_back_what_it_returned_under_its_other_name() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let (model, folder) = (tiny_model(), tempfile::tempdir().expect("a folder"));
     catalogs::write(folder.path(), catalogs::SECOND);
     let catalog = DepartmentCatalog::open(folder.path()).expect("a catalogue");
-    let objection = |department: &str| Objection {
-        department: department.to_owned(),
-        other_names: Vec::new(),
-        unit: None,
-        reason: ReturnReason::DutiesOverlap,
-        day: Day::default(),
-    };
-    for (said, ranked) in [("环保", "生态环境"), ("生态环境", "环保")] {
-        assert!(!objection(said).excludes(ranked));
-        let objection = objection(said).under_all_names(Some(&catalog));
-        assert!(objection.excludes(ranked) && objection.excludes(said) && !objection.excludes("城管"), "{said}");
+    let router = Router::open(model.path()).expect("a model").with_catalog(Arc::new(catalog)).expect("its departments");
+    for (day, ranked, said) in [("2019-12-01", "环保", "生态环境"), ("2020-02-01", "生态环境", "环保")] {
+        let fields = AppealFields { text: APPEALS[0].into(), received_at: day.into(), ..AppealFields::default() };
+        let prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
+        let objection = Objection {
+            department: said.to_owned(),
+            other_names: Vec::new(),
+            unit: None,
+            reason: ReturnReason::DutiesOverlap,
+            day: Day::default(),
+        };
+        let returned = prepared.clone().returned(vec![objection]);
+        let decisions = router.route(&[prepared, returned]).expect("routed");
+        let named = |decision: &Decision| decision.departments.iter().any(|one| one.department.id == ranked);
+        assert_eq!(decisions.iter().map(named).collect::<Vec<_>>(), [true, false], "{day}");
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, watch};
 pub use recurrences::Found as FoundRecurrences;
 pub(super) use service::Rulings;
 
+use super::in_step::Turns;
 use crate::catalog::DepartmentCatalog;
 use crate::routing::{RouteError, Router};
 use crate::rulings::{EmbeddedRuling, Known, Scope, Status};
@@ -141,31 +142,16 @@ impl RulingDesk {
         }
     }
 
-    /// Keeps the book in step until the server drains. A database that does not answer is told once, and asked again.
-    pub(super) async fn follow(self: Arc<Self>, mut draining: watch::Receiver<bool>) {
-        let mut told = false;
-        let mut every = tokio::time::interval(FOLLOW);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = draining.wait_for(|draining| *draining) => return,
-                _ = every.tick() => {}
-            }
+    /// Keeps the book in step until the server drains.
+    pub(super) async fn follow(self: Arc<Self>, draining: watch::Receiver<bool>) {
+        let trouble = "the rulings cannot be brought up to date; answers go on with those known";
+        let mut turns = Turns::new(FOLLOW, draining, trouble);
+        while turns.next().await {
             let outcome = match self.catch_up().await {
                 Ok(()) => self.embed_waiting().await,
                 failed => failed,
             };
-            match outcome {
-                Ok(()) if told => {
-                    tracing::info!("the rulings are up to date again");
-                    told = false;
-                }
-                Err(error) if !told => {
-                    tracing::error!(%error, "the rulings cannot be brought up to date; answers go on with those known");
-                    told = true;
-                }
-                _ => {}
-            }
+            turns.ended(outcome);
         }
     }
 

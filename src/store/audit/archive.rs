@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::{Action, AuditEntry, AuditFault, AuditHead, ChainCheck, NewEntry, PAGE, append, entry};
 use crate::store::{Store, StoreError};
@@ -185,12 +185,12 @@ impl Store {
 
     /// What left the trail last, as the trail itself says; `None` if nothing ever did.
     pub async fn last_archived(&self) -> Result<Option<Archived>, StoreError> {
-        let row = sqlx::query(
-            "SELECT e.* FROM audit_entries e JOIN audit_head h ON e.number <= h.number \
-             WHERE e.action = 'archived' ORDER BY e.number DESC LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        let statement = format!(
+            "SELECT {} FROM audit_entries WHERE number <= (SELECT number FROM audit_head) AND action = 'archived' \
+             ORDER BY number DESC LIMIT 1",
+            self.entry_columns()
+        );
+        let row = sqlx::query(AssertSqlSafe(statement)).fetch_optional(&self.pool).await?;
         let Some(entry) = row.as_ref().map(entry).transpose()? else { return Ok(None) };
         // One that says nothing vouches for nothing: what is gone is missing then.
         let Ok(Detail { last, hash, file, .. }) = serde_json::from_str(&entry.detail) else { return Ok(None) };

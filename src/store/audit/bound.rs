@@ -2,8 +2,9 @@
 //! changed in the database, past the service, is found out.
 
 use sha2::{Digest, Sha256};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
+use super::super::bytes::text;
 use super::super::{Store, StoreError};
 use super::AuditFault;
 
@@ -22,22 +23,20 @@ impl Store {
         let mut faults = Vec::new();
         let mut after = String::new();
         loop {
-            let rows = sqlx::query(
-                "SELECT r.id AS id, r.document AS document, e.number AS number, e.versions AS versions FROM rulings r \
+            let statement = format!(
+                "SELECT r.id AS id, {}, e.number AS number, versions FROM rulings r \
                  JOIN (SELECT ruling, MAX(number) AS number FROM audit_entries WHERE action LIKE 'ruling%' GROUP BY ruling) last \
                  ON last.ruling = r.id JOIN audit_entries e ON e.number = last.number WHERE r.id > $1 ORDER BY r.id LIMIT $2",
-            )
-            .bind(&after)
-            .bind(AT_ONCE)
-            .fetch_all(&self.pool)
-            .await?;
+                self.text_column("document")
+            );
+            let rows = sqlx::query(AssertSqlSafe(statement)).bind(&after).bind(AT_ONCE).fetch_all(&self.pool).await?;
             let Some(last) = rows.last() else { break };
             after = last.try_get("id")?;
             for row in &rows {
                 let versions: serde_json::Value =
                     serde_json::from_str(&row.try_get::<String, _>("versions")?).unwrap_or_default();
                 let recorded = versions["document"].as_str();
-                if recorded.is_some_and(|recorded| row.try_get("document").is_ok_and(|now: String| digest(&now) != recorded)) {
+                if recorded.is_some() && recorded != Some(&digest(&text(row, "document")?)) {
                     faults.push(AuditFault::Ruling { id: row.try_get("id")?, number: row.try_get("number")? });
                 }
             }

@@ -15,8 +15,9 @@ mod chain;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::bytes::text;
 use super::{Store, StoreError, StoredRuling};
 use crate::rulings::RulingDraft;
 
@@ -25,6 +26,9 @@ pub use chain::{AuditFault, AuditHead, ChainCheck, verify_chain};
 
 /// Entries that are read at once.
 const PAGE: usize = 1_000;
+
+/// An entry's columns, but for its number.
+const TEXTS: [&str; 9] = ["time", "actor", "action", "order_id", "ruling", "versions", "detail", "previous_hash", "hash"];
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -232,6 +236,11 @@ pub(super) async fn append(transaction: &mut AnyConnection, new: &[NewEntry]) ->
 }
 
 impl Store {
+    fn entry_columns(&self) -> String {
+        let texts = TEXTS.map(|column| self.text_column(column));
+        format!("number, {}", texts.join(", "))
+    }
+
     /// Writes entries in one transaction.
     pub async fn append_audit(&self, entries: &[NewEntry]) -> Result<(), StoreError> {
         if entries.is_empty() {
@@ -243,33 +252,33 @@ impl Store {
         Ok(())
     }
 
-    /// The end of the trail as it was noted.
+    /// The end of the trail as it was noted. Where somebody removed the note no entry is vouched for.
     pub async fn audit_head(&self) -> Result<AuditHead, StoreError> {
-        let row = sqlx::query("SELECT number, hash FROM audit_head").fetch_one(&self.pool).await?;
-        Ok(AuditHead { number: row.try_get("number")?, hash: row.try_get("hash")? })
+        let hash = self.text_column("hash");
+        let statement = format!("SELECT number, {hash} FROM audit_head");
+        let row = sqlx::query(AssertSqlSafe(statement)).fetch_optional(&self.pool).await?;
+        let head = row.map(|row| Ok::<_, StoreError>(AuditHead { number: row.try_get("number")?, hash: text(&row, "hash")? }));
+        Ok(head.transpose()?.unwrap_or_default())
     }
 
     /// At most `most` entries after a number, in order.
     pub async fn audit_after(&self, number: i64, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM audit_entries WHERE number > $1 ORDER BY number LIMIT $2")
-            .bind(number)
-            .bind(most as i64)
-            .fetch_all(&self.pool)
-            .await?;
+        let statement =
+            format!("SELECT {} FROM audit_entries WHERE number > $1 ORDER BY number LIMIT $2", self.entry_columns());
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(number).bind(most as i64).fetch_all(&self.pool).await?;
         rows.iter().map(entry).collect()
     }
 
     /// Everything about an order, and what became of the rulings that name it, in order; at most a thousand entries. Of more it is
     /// the oldest answers that are left out: whoever asks at every keystroke must not hide what was decided.
     pub async fn audit_of_order(&self, order_id: &str) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM (SELECT * FROM audit_entries WHERE number <= (SELECT number FROM audit_head) AND (order_id = $1 OR \
+        let statement = format!(
+            "SELECT {} FROM (SELECT * FROM audit_entries WHERE number <= (SELECT number FROM audit_head) AND (order_id = $1 OR \
              (action LIKE 'ruling%' AND ruling IN (SELECT ruling FROM ruling_names WHERE kind = 'order' AND name = $1))) \
              ORDER BY CASE WHEN action = 'answered' THEN 1 ELSE 0 END, number DESC LIMIT 1000) AS kept ORDER BY number",
-        )
-        .bind(order_id)
-        .fetch_all(&self.pool)
-        .await?;
+            self.entry_columns()
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(order_id).fetch_all(&self.pool).await?;
         rows.iter().map(entry).collect()
     }
 
@@ -330,17 +339,16 @@ impl Store {
 }
 
 fn entry(row: &AnyRow) -> Result<AuditEntry, StoreError> {
-    let text = |column: &str| row.try_get::<String, _>(column);
     Ok(AuditEntry {
         number: row.try_get("number")?,
-        time: text("time")?,
-        actor: text("actor")?,
-        action: text("action")?,
-        order_id: text("order_id")?,
-        ruling: text("ruling")?,
-        versions: text("versions")?,
-        detail: text("detail")?,
-        previous_hash: text("previous_hash")?,
-        hash: text("hash")?,
+        time: text(row, "time")?,
+        actor: text(row, "actor")?,
+        action: text(row, "action")?,
+        order_id: text(row, "order_id")?,
+        ruling: text(row, "ruling")?,
+        versions: text(row, "versions")?,
+        detail: text(row, "detail")?,
+        previous_hash: text(row, "previous_hash")?,
+        hash: text(row, "hash")?,
     })
 }

@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, Row};
 
 pub use cases::{CasePage, CaseRow};
 pub(super) use cases::{reopen, settle};
+pub use orders::ChangedOrders;
 
 use super::{Store, StoreError};
 use crate::disputes::{Course, Return, Settlement};

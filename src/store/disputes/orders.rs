@@ -1,15 +1,27 @@
 //! Orders: remembered when they are routed under their number, forgotten after a while unless they came back.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::super::audit::{self, Action, NewEntry};
+use super::super::error::unless_damaged;
 use super::super::{Store, StoreError};
-use super::{course_within, written};
+use super::{course_within, returned, written};
 use crate::catalog::Day;
-use crate::disputes::{Course, OrderRecord};
+use crate::disputes::{Course, Objected, OrderRecord, Return};
 use crate::repeats::CallerMark;
+
+/// Orders that changed.
+#[derive(Debug, Clone, Default)]
+pub struct ChangedOrders {
+    /// Those that can be read, in the order of their changes.
+    pub orders: Vec<OrderRecord>,
+    /// The number of the last change, readable or not; `None` if nothing changed.
+    pub end: Option<i64>,
+}
 
 impl Store {
     /// Writes answers into the trail, and remembers the orders that they were about, in one transaction.
@@ -46,22 +58,36 @@ impl Store {
 
     /// Orders received on a day or later that changed after a number, by that number, closed ones too; at most `most`. For somebody
     /// who looks for repeats.
-    pub async fn orders_after(&self, number: i64, since: Day, most: usize) -> Result<Vec<(i64, OrderRecord)>, StoreError> {
+    pub async fn orders_after(&self, number: i64, since: Day, most: usize) -> Result<ChangedOrders, StoreError> {
         let rows = sqlx::query("SELECT * FROM orders WHERE change > $1 AND received_on >= $2 ORDER BY change LIMIT $3")
             .bind(number)
             .bind(since.to_string())
             .bind(most as i64)
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(|row| Ok((row.try_get("change")?, order(row)?))).collect()
+        let orders = rows.iter().filter_map(|row| unless_damaged(order(row)).transpose());
+        Ok(ChangedOrders {
+            orders: orders.collect::<Result<_, StoreError>>()?,
+            end: rows.last().map(|row| row.try_get("change")).transpose()?,
+        })
     }
 
-    /// Orders of which a return was reported, or whose case was closed or opened again, at a moment or later; each once.
-    pub async fn orders_returned_or_settled_since(&self, moment: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
-        let statement =
-            "SELECT order_id FROM returns WHERE reported_at >= $1 UNION SELECT order_id FROM cases WHERE closed_at >= $1";
+    /// What was objected to the orders of which a return was reported, or whose case was closed or opened again, at a moment or
+    /// later; each once.
+    pub async fn objected_since(&self, moment: DateTime<Utc>) -> Result<Vec<Objected>, StoreError> {
+        let statement = "SELECT returns.*, CASE WHEN cases.ruling <> '' THEN 1 ELSE 0 END AS settled FROM returns \
+             LEFT JOIN cases ON cases.order_id = returns.order_id WHERE returns.order_id IN \
+             (SELECT order_id FROM returns WHERE reported_at >= $1 UNION SELECT order_id FROM cases WHERE closed_at >= $1)";
         let rows = sqlx::query(statement).bind(written(moment)).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| Ok(row.try_get("order_id")?)).collect()
+        let mut orders: HashMap<String, (Vec<Return>, bool)> = HashMap::new();
+        for row in &rows {
+            let (returns, settled) = orders.entry(row.try_get("order_id")?).or_default();
+            // Of a type that both databases give alike.
+            *settled = row.try_get::<i32, _>("settled")? == 1;
+            returns.extend(unless_damaged(returned(row))?);
+        }
+        let objected = orders.into_iter().map(|(order_id, (returns, settled))| Objected::new(order_id, returns, settled));
+        Ok(objected.collect())
     }
 
     /// Forgets orders that nothing happened to since `before`, and that never came back; gives how many. The trail keeps what was

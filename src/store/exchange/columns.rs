@@ -17,6 +17,10 @@ pub(super) type Fields = Vec<Option<&'static str>>;
 /// The way out where a spreadsheet took a text for something else.
 pub(super) const AS_TEXT: &str = "format the column as text and enter it again";
 
+/// Entries of a cell that are read: many more than a ruling may have, so that one with too many is told as such, and few enough that
+/// a cell of millions costs nothing.
+const MAX_CELL_ENTRIES: usize = 10_000;
+
 /// Columns of numbers that are names: no digit of them may be lost.
 const NUMBERS: [&str; 3] = ["id", "orders", "supersedes"];
 
@@ -174,7 +178,7 @@ fn chinese(field: &str, value: &str) -> String {
 }
 
 fn lines(cell: &str) -> impl Iterator<Item = &str> {
-    cell.lines().map(str::trim).filter(|line| !line.is_empty())
+    cell.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_CELL_ENTRIES)
 }
 
 fn names(cell: &str) -> Vec<String> {
@@ -186,7 +190,7 @@ fn words(cell: &str) -> Vec<String> {
 }
 
 fn entries(cell: &str, separators: &[char]) -> Vec<String> {
-    cell.split(separators).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    cell.split(separators).map(str::trim).filter(|name| !name.is_empty()).take(MAX_CELL_ENTRIES).map(str::to_owned).collect()
 }
 
 /// `2.01801E+13`: what Excel leaves of 20180131000001 where it saves csv.
