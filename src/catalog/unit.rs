@@ -89,6 +89,14 @@ impl DepartmentCatalog {
     }
 }
 
+impl DepartmentCatalog {
+    /// The last unit that ever had a name.
+    pub fn unit_once_named(&self, name: &str) -> Option<&Unit> {
+        let last = |unit: &&Unit| (unit.validity.to.is_none(), unit.validity.to);
+        self.units.iter().filter(|unit| unit.name == name).max_by_key(last)
+    }
+}
+
 /// The unit whose words occur, otherwise the one that has none.
 fn chosen<'a>(units: &[&'a Unit], text: &str) -> Option<&'a Unit> {
     let fitting = units.iter().rev().filter_map(|unit| Some((unit.words.fit(text)?, *unit)));

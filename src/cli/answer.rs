@@ -75,6 +75,11 @@ fn ground(ground: &Ground) -> Value {
             "decided_on": ruling.decided_on.to_string(), "leads": listed(leads), "similarity": similarity,
             "precision": precision, "differs": differs, "documents": documents(&cited(ruling)),
         }),
+        Ground::RulingOnOrder { ruling, leads, differs } => json!({
+            "kind": "ruling_on_order", "id": ruling.id, "matter": ruling.matter, "body": ruling.body,
+            "decided_on": ruling.decided_on.to_string(), "leads": listed(leads), "differs": differs,
+            "documents": documents(&cited(ruling)),
+        }),
         Ground::Precedent { ruling, leads, similarity, agrees } => json!({
             "kind": "precedent", "id": ruling.id, "scope": ruling.scope, "matter": ruling.matter, "body": ruling.body,
             "decided_on": ruling.decided_on.to_string(), "leads": listed(leads), "similarity": similarity, "agrees": agrees,

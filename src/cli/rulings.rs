@@ -149,8 +149,7 @@ fn known(setup: &Setup) -> Result<Known, Failure> {
         return Ok(Known::of_catalog(&DepartmentCatalog::open(&folder)?));
     }
     let artifacts = paidan::model::Artifacts::open(&model_folder(&config)?)?;
-    let departments = artifacts.departments.iter().map(|one| (one.id.clone(), vec![one.name.clone()])).collect();
-    Ok(Known { departments, districts: Vec::new() })
+    Ok(Known::of_model(artifacts.departments.iter().map(std::sync::Arc::as_ref)))
 }
 
 async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor: &str) -> Result<(), Failure> {

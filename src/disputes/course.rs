@@ -105,6 +105,11 @@ fn in_order(a: &Return, b: &Return) -> Ordering {
     a.returned_at.cmp(&b.returned_at).then_with(|| a.id.cmp(&b.id))
 }
 
+/// The district that the last return names of those that name one.
+fn corrected(returns: &[Return]) -> Option<&String> {
+    returns.iter().rev().find_map(|one| one.district.as_ref())
+}
+
 /// What was objected to an order, for whoever has to heed it and needs nothing else of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objected {
@@ -112,14 +117,17 @@ pub struct Objected {
     pub order_id: String,
     /// By the time at which they were made; empty once a ruling has settled them.
     pub objections: Vec<Objection>,
+    /// The district that it belongs to by the last of them that names one: the order's from then on.
+    pub district: Option<String>,
 }
 
 impl Objected {
     /// From all returns of an order.
     pub fn new(order_id: String, mut returns: Vec<Return>, settled: bool) -> Self {
         returns.sort_by(in_order);
+        let district = corrected(&returns).cloned();
         let objections = if settled { Vec::new() } else { returns.into_iter().map(|one| one.objection).collect() };
-        Self { order_id, objections }
+        Self { order_id, objections, district }
     }
 
     /// From all that is known of it.
@@ -143,7 +151,7 @@ impl Course {
     /// Sorts the returns. What they say of the district stands above what the order was routed with.
     pub fn new(mut order: OrderRecord, mut returns: Vec<Return>, settlement: Option<Settlement>) -> Self {
         returns.sort_by(in_order);
-        if let Some(district) = returns.iter().rev().find_map(|one| one.district.as_ref()) {
+        if let Some(district) = corrected(&returns) {
             order.fields.district.clone_from(district);
         }
         Self { order, returns, settlement }

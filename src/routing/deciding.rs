@@ -42,13 +42,13 @@ impl Router {
             ranked = jurisdiction.of_the_day(ranked);
         }
         let before: Vec<RankedDepartment> = ranked.iter().map(|one| one.ranked.clone()).collect();
-        returned::exclude(&mut ranked, &appeal.objections);
+        returned::exclude(&mut ranked, &appeal.objections, jurisdiction.as_ref());
         // After a merger the lead may be another than the model's first: then its own strongest row speaks for it.
         let row = ranked[0].row;
         let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
         let cosines = self.cosines(raw.embedding);
         let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
-            self.weighed(appeal, raw, &probabilities, &cosines, &ranked);
+            self.weighed(appeal, raw, &probabilities, &cosines, &ranked, jurisdiction.as_ref());
         let mut decision = Decision {
             departments: ranked.into_iter().map(|one| one.ranked).collect(),
             model_opinion: Vec::new(),
@@ -86,7 +86,7 @@ impl Router {
         match &jurisdiction {
             Some(jurisdiction) => {
                 // Where a standing ruling applies who leads is settled, and no other candidate is sought.
-                let newcomers = jurisdiction.newcomers.filter(|_| ruled.standing.is_none());
+                let newcomers = jurisdiction.newcomers.filter(|_| ruled.settled.is_none());
                 let newcomer =
                     newcomers.and_then(|newcomers| newcomers.name(&mut decision, jurisdiction, &before, &appeal.objections));
                 jurisdiction.complete(&mut decision, Said { model, ruled, newcomer }, &appeal.objections);
@@ -106,9 +106,16 @@ impl Router {
         probabilities: &[f32],
         cosines: &[f32],
         ranked: &[OfTheDay],
+        jurisdiction: Option<&Jurisdiction<'_>>,
     ) -> Weighed {
-        // A successor speaks for the row that gave it most; whoever has none keeps the name that the model knows.
+        // Each row by who answers for it on the day. After a split a successor speaks for the row that gave it most; whoever has none
+        // keeps the name that the model knows.
         let mut departments = self.info.departments.clone();
+        for department in departments.iter_mut() {
+            if let Some([heir]) = jurisdiction.map(|jurisdiction| jurisdiction.heirs(department)).as_deref() {
+                *department = Arc::clone(heir);
+            }
+        }
         for OfTheDay { ranked, row } in ranked.iter().rev() {
             departments[*row] = Arc::clone(&ranked.department);
         }

@@ -33,7 +33,7 @@ pub enum ReviewReason {
     Truncated,
     /// Nothing like it stood in the training orders.
     UnlikeTraining,
-    /// A standing ruling put another department first than the model.
+    /// A ruling, standing or on this very order, put another department first than the model.
     RulingDiffers,
     /// The order came back.
     Returned,

@@ -174,10 +174,23 @@ impl Asked<'_> {
         let mut rows: Vec<usize> = (0..self.departments.len()).collect();
         let probability = |row: &usize| self.witnesses.probabilities[*row];
         rows.sort_by(|a, b| probability(b).total_cmp(&probability(a)).then(a.cmp(b)));
-        let proposed = || self.proposed.iter().map(|row| name(Some(row))).collect::<Vec<_>>().join("、");
+        let proposed = || {
+            // After a merger several rows are one department.
+            let mut names: Vec<String> = Vec::new();
+            for name in self.proposed.iter().map(|row| name(Some(row))) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            names.join("、")
+        };
         match witness {
             Witness::Head => "内容与以往改派的工单相近".to_owned(),
-            Witness::CloseSecond => format!("除{}外，{}也有可能", name(rows.first()), name(rows.get(1))),
+            Witness::CloseSecond => {
+                let first = name(rows.first());
+                let second = rows.iter().map(|row| name(Some(row))).find(|other| *other != first).unwrap_or_default();
+                format!("除{first}外，{second}也有可能")
+            }
             Witness::Unfamiliar => "与各单位以往的工单都不够相似".to_owned(),
             Witness::Words => "用语多见于以往改派的工单".to_owned(),
             Witness::Length => "内容较长，可能不止一件事".to_owned(),

@@ -23,6 +23,15 @@ pub enum Ground {
         /// True if the model would have put another department first.
         differs: bool,
     },
+    /// A ruling decided this very order: its lead is the answer's, however like the appeal is to anything. Always first.
+    RulingOnOrder {
+        /// Which.
+        ruling: Arc<Ruling>,
+        /// Who its lead is on the day, or as it was ruled; several if that department was split since.
+        leads: Vec<Arc<Department>>,
+        /// True if the model would have put another department first.
+        differs: bool,
+    },
     /// The model no longer names who is responsible: a reform of institutions came between.
     Succession {
         /// The department that the model named.
@@ -111,6 +120,21 @@ pub enum Ground {
     },
 }
 
+impl Ground {
+    /// True if it is a ruling that settles who leads.
+    pub fn is_leading_ruling(&self) -> bool {
+        self.leading_ruling().is_some()
+    }
+
+    /// The ruling that settles who leads, if it is one.
+    pub fn leading_ruling(&self) -> Option<&Arc<Ruling>> {
+        match self {
+            Self::StandingRuling { ruling, .. } | Self::RulingOnOrder { ruling, .. } => Some(ruling),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Ground {
     /// One line of Chinese, to be cited.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -118,6 +142,13 @@ impl std::fmt::Display for Ground {
             Self::StandingRuling { ruling, leads, similarity, precision, differs } => {
                 write!(f, "类案认定“{}”（{}）：{}主办", ruling.matter, source(ruling), names(leads))?;
                 write!(f, "，相似度{similarity:.2}，留出工单实测准确率{:.0}%", precision * 100.0)?;
+                if *differs {
+                    f.write_str("，与模型不一致")?;
+                }
+                cited(f, &documents(ruling))
+            }
+            Self::RulingOnOrder { ruling, leads, differs } => {
+                write!(f, "本工单已认定“{}”（{}）：{}主办", ruling.matter, source(ruling), names(leads))?;
                 if *differs {
                     f.write_str("，与模型不一致")?;
                 }

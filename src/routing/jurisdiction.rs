@@ -24,6 +24,8 @@ use crate::text::{AppealFields, normalize};
 /// What the catalogue needs to know of an appeal, and which catalogue.
 #[derive(Debug, Clone)]
 pub struct Circumstances {
+    /// The hotline's number of the order; empty if it has none yet.
+    pub order: String,
     /// The day that decides who exists.
     pub day: Day,
     /// The district as the caller named it; empty if unknown.
@@ -45,7 +47,8 @@ impl Circumstances {
             words.push_str(level);
         }
         let words = normalize(&words);
-        Self { day, district: fields.district.clone(), words, unseen_proposals: Vec::new(), active: None }
+        let (order, district) = (fields.id.trim().to_owned(), fields.district.clone());
+        Self { order, day, district, words, unseen_proposals: Vec::new(), active: None }
     }
 
     /// The catalogue that the appeal is answered with; `None` without one.
@@ -133,7 +136,7 @@ impl<'a> Jurisdiction<'a> {
     }
 
     /// Who answers for a department of the model; itself, if the catalogue knows nobody on that day.
-    fn heirs(&self, department: &Arc<Department>) -> Vec<Arc<Department>> {
+    pub(super) fn heirs(&self, department: &Arc<Department>) -> Vec<Arc<Department>> {
         let heirs = self.catalog.in_force(&department.id, self.circumstances.day).departments();
         if heirs.is_empty() {
             return vec![Arc::clone(department)];
@@ -148,7 +151,7 @@ impl<'a> Jurisdiction<'a> {
         let known = self.catalog.district(district);
         let unit = self.catalog.unit(&lead.id, known, words, *day);
         decision.unit = self.not_objecting(unit, objections).cloned().map(Arc::new);
-        decision.supporting_departments = match said.ruled.standing {
+        decision.supporting_departments = match said.ruled.settled {
             Some(_) => std::mem::take(&mut said.ruled.supporting),
             None => self.supporting(&lead),
         };
@@ -168,6 +171,17 @@ impl<'a> Jurisdiction<'a> {
         }
     }
 
+    /// False if the department has no unit left for the order: each that could be meant returned it, and no other district of it is
+    /// to be asked for. True where the catalogue knows no unit of it at all.
+    pub fn has_unit_left(&self, department: &str, objections: &[Objection]) -> bool {
+        let Circumstances { day, district, words, .. } = self.circumstances;
+        let Some(unit) = self.catalog.unit(department, self.catalog.district(district), words, *day) else { return true };
+        let of_district = unit.district.is_some();
+        let objection = objections.iter().find(|one| one.excludes_unit(&unit.name));
+        let elsewhere = objection.is_none_or(|one| one.reason == ReturnReason::WrongDistrict && of_district);
+        elsewhere || self.not_objecting(Some(unit), objections).is_some()
+    }
+
     /// The unit, unless it returned the order: then the one of the whole city where the level was wrong, and otherwise none, since the
     /// right district is not known.
     fn not_objecting<'b>(&'b self, unit: Option<&'b Unit>, objections: &[Objection]) -> Option<&'b Unit> {
@@ -181,7 +195,7 @@ impl<'a> Jurisdiction<'a> {
 
     fn grounds(&self, lead: &Arc<Department>, Said { model, ruled, newcomer }: Said) -> Vec<Ground> {
         let day = self.circumstances.day;
-        let mut grounds: Vec<Ground> = ruled.standing.into_iter().chain(ruled.returned).collect();
+        let mut grounds: Vec<Ground> = ruled.settled.into_iter().chain(ruled.returned).collect();
         if let Ground::Model { department: former, .. } = &model {
             match self.catalog.in_force(&former.id, day) {
                 InForce::Itself(entry) => {
@@ -201,16 +215,17 @@ impl<'a> Jurisdiction<'a> {
                 }
             }
         }
-        grounds.extend(self.matter.map(|matter| {
-            let leads = self.on_the_day([&matter.lead]);
-            Ground::Matter {
+        grounds.extend(self.matter.and_then(|matter| {
+            let leads = self.leading(matter);
+            // Nobody answers for it on that day, so it says nothing of who should.
+            (!leads.is_empty()).then(|| Ground::Matter {
                 id: matter.id.clone(),
                 name: matter.name.clone(),
                 agrees: leads.iter().any(|one| one.id == lead.id),
                 leads,
                 contesting: self.on_the_day(&matter.contesting),
                 basis: matter.basis.clone(),
-            }
+            })
         }));
         let entry = self.catalog.entries(&lead.id).find(|entry| entry.validity.contains(day));
         let duties = entry.iter().flat_map(|entry| &entry.duties);
@@ -221,7 +236,7 @@ impl<'a> Jurisdiction<'a> {
             basis: duty.basis.clone(),
         }));
         let supports = |ground: &Ground| {
-            matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. } | Ground::StandingRuling { .. })
+            matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. }) || ground.is_leading_ruling()
         };
         let supported = grounds.iter().any(supports);
         grounds.extend(newcomer);
@@ -235,10 +250,20 @@ impl<'a> Jurisdiction<'a> {
         grounds
     }
 
+    /// Who leads a matter on the day: before a reform those whom its lead took over from.
+    fn leading(&self, matter: &Matter) -> Vec<Arc<Department>> {
+        let leads = self.on_the_day([&matter.lead]);
+        if !leads.is_empty() {
+            return leads;
+        }
+        let before: Vec<String> = self.catalog.other_names(&matter.lead).into_iter().map(str::to_owned).collect();
+        self.on_the_day(&before)
+    }
+
     fn supporting(&self, lead: &Department) -> Vec<Arc<Department>> {
         let Some(matter) = self.matter else { return Vec::new() };
-        let own = std::iter::once(&matter.lead).chain(&matter.supporting).chain(&matter.contesting);
-        if !self.on_the_day(own).iter().any(|one| one.id == lead.id) {
+        let own = self.leading(matter).into_iter().chain(self.on_the_day(matter.supporting.iter().chain(&matter.contesting)));
+        if !own.into_iter().any(|one| one.id == lead.id) {
             return Vec::new();
         }
         let mut supporting = self.on_the_day(&matter.supporting);

@@ -85,7 +85,11 @@ impl Router {
 pub(super) fn tell(decision: &mut Decision, objections: &[Objection], candidates: Vec<(Range<u32>, Decision)>) {
     let parts = split(candidates, decision);
     let returned = |part: &Part| {
-        part.departments.first().is_some_and(|lead| objections.iter().any(|one| one.excludes(&lead.department.id)))
+        let lead = part.departments.first().map(|lead| lead.department.id.as_str());
+        let out = |one: &Objection| {
+            lead.is_some_and(|lead| one.excludes(lead)) || part.unit.as_ref().is_some_and(|unit| one.excludes_unit(&unit.name))
+        };
+        objections.iter().any(out)
     };
     if parts.is_empty() || parts.iter().any(returned) {
         return;

@@ -29,7 +29,7 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     let lead = &decision.lead().department;
     let mut parts = Vec::new();
     let mut percent = String::new();
-    let says_more = |ground: &Ground| matches!(ground, Ground::Matter { agrees: true, .. } | Ground::StandingRuling { .. });
+    let says_more = |ground: &Ground| matches!(ground, Ground::Matter { agrees: true, .. }) || ground.is_leading_ruling();
     let (mut told, mut likened) = (decision.basis.iter().any(says_more), false);
     for ground in &decision.basis {
         match ground {
@@ -38,6 +38,12 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
                 let (matter, body, day, id) = (&ruling.matter, ruling.body.name(), ruling.decided_on, &ruling.id);
                 let lead = names(std::slice::from_ref(lead));
                 parts.push(format!("按类案认定“{matter}”（{body}，{day}，{id}）由{lead}主办{end}"));
+            }
+            Ground::RulingOnOrder { ruling, differs, .. } => {
+                let end = if *differs { "，与模型不一致，请核对" } else { "" };
+                let (matter, body, day, id) = (&ruling.matter, ruling.body.name(), ruling.decided_on, &ruling.id);
+                let lead = names(std::slice::from_ref(lead));
+                parts.push(format!("本工单已认定“{matter}”（{body}，{day}，{id}）由{lead}主办{end}"));
             }
             // The likest is enough for a line.
             Ground::Precedent { ruling, leads, agrees, .. } if !likened && !leads.is_empty() => {
@@ -75,7 +81,7 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
                 let only = if *alone { "仅依据模型判断" } else { "模型把握" };
                 let returned = decision.basis.iter().any(|ground| matches!(ground, Ground::Returned { .. }));
                 percent = match decision.basis.first() {
-                    Some(Ground::StandingRuling { differs: true, .. }) => {
+                    Some(Ground::StandingRuling { differs: true, .. } | Ground::RulingOnOrder { differs: true, .. }) => {
                         format!("模型首选“{}”，把握{:.0}%", department.name, probability * 100.0)
                     }
                     // What the model said of the appeal itself is a share of what those who are out had as well.
@@ -112,10 +118,10 @@ pub(super) fn new_department(department: &Department) -> String {
 /// What a router without a catalogue says.
 pub(super) fn without_catalogue(decision: &mut Decision, mut model: Ground, ruled: Ruled) {
     if let Ground::Model { alone, .. } = &mut model {
-        *alone = ruled.standing.is_none();
+        *alone = ruled.settled.is_none();
     }
     decision.supporting_departments = ruled.supporting;
-    decision.basis = ruled.standing.into_iter().chain(ruled.returned).chain(ruled.precedents).chain([model]).collect();
+    decision.basis = ruled.settled.into_iter().chain(ruled.returned).chain(ruled.precedents).chain([model]).collect();
     decision.reason = line(decision, UnitNote::NotAsked);
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::jurisdiction::OfTheDay;
+use super::jurisdiction::{Jurisdiction, OfTheDay};
 use super::{Decision, ReviewReason};
 use crate::catalog::{Day, DepartmentCatalog};
 use crate::model::{Department, Takeover};
@@ -134,10 +134,17 @@ pub(super) fn reweigh(
     normalise(probabilities.iter_mut());
 }
 
-/// Takes the objectors out of the day's ranking; the rest share what they had. If nobody would be left, all stay: an answer
-/// without a department is none.
-pub(super) fn exclude(ranked: &mut Vec<OfTheDay>, objections: &[Objection]) {
-    let out = |one: &OfTheDay| objections.iter().any(|objection| objection.excludes(&one.ranked.department.id));
+/// Takes the objectors out of the day's ranking, and departments that have no unit left; the rest share what they had. If nobody
+/// would be left, all stay: an answer without a department is none.
+pub(super) fn exclude(ranked: &mut Vec<OfTheDay>, objections: &[Objection], jurisdiction: Option<&Jurisdiction<'_>>) {
+    if objections.is_empty() {
+        return;
+    }
+    let out = |one: &OfTheDay| {
+        let id = &one.ranked.department.id;
+        objections.iter().any(|objection| objection.excludes(id))
+            || jurisdiction.is_some_and(|jurisdiction| !jurisdiction.has_unit_left(id, objections))
+    };
     if ranked.iter().all(out) {
         return;
     }

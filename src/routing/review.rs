@@ -41,7 +41,7 @@ impl Decision {
             ReviewReason::TooShort => "内容过短".to_owned(),
             ReviewReason::Truncated => "内容过长，仅读取首尾".to_owned(),
             ReviewReason::UnlikeTraining => "与历史工单差异较大".to_owned(),
-            ReviewReason::RulingDiffers => "类案认定与模型不一致".to_owned(),
+            ReviewReason::RulingDiffers => "认定与模型不一致".to_owned(),
             ReviewReason::Returned => "已被退单".to_owned(),
             ReviewReason::SeveralMatters => format!("含多项诉求，建议拆分派往{}", leads(&self.parts)),
             ReviewReason::NewDepartment => {

@@ -53,6 +53,15 @@ impl PreparedAppeal {
         self
     }
 
+    /// The same as an appeal that is no order yet: nothing was decided on it.
+    #[must_use]
+    pub fn unnumbered(mut self) -> Self {
+        if let Some(circumstances) = &mut self.circumstances {
+            circumstances.order.clear();
+        }
+        self
+    }
+
     /// What it costs to read: the tokens that the encoder will see.
     pub fn tokens(&self) -> usize {
         self.encoding.ids.len() + self.parts.iter().map(|part| part.appeal.tokens()).sum::<usize>()
@@ -250,13 +259,18 @@ impl Router {
     /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that
     /// it took over from.
     fn rows_on(&self, id_or_name: &str, catalog: Option<(&DepartmentCatalog, Day)>) -> Vec<usize> {
-        if let Some(row) = self.department_row(id_or_name) {
-            return vec![row];
-        }
-        let Some((catalog, day)) = catalog else { return Vec::new() };
-        let Some(meant) = catalog.find(id_or_name, day) else { return Vec::new() };
-        let answers = |id: &str| catalog.in_force(id, day).departments().iter().any(|department| department.id == meant.id);
-        (0..self.info.departments.len()).filter(|row| answers(&self.info.departments[*row].id)).collect()
+        let own = self.department_row(id_or_name);
+        let Some((catalog, day)) = catalog else { return own.into_iter().collect() };
+        // Whoever is named by what the office was called before means whoever answers for it now.
+        let heirs = || own.map(|row| catalog.in_force(&self.info.departments[row].id, day).departments()).unwrap_or_default();
+        let meant = catalog.find(id_or_name, day).map_or_else(heirs, |meant| vec![meant]);
+        let answers = |id: &str| {
+            let heirs = catalog.in_force(id, day).departments();
+            heirs.iter().any(|heir| meant.iter().any(|meant| meant.id == heir.id))
+        };
+        let rows: Vec<usize> =
+            (0..self.info.departments.len()).filter(|row| answers(&self.info.departments[*row].id)).collect();
+        if rows.is_empty() { own.into_iter().collect() } else { rows }
     }
 
     /// Runs the encoder over the batch, on all cores: one decision for each, in order. The answer for an appeal does not

@@ -1,5 +1,6 @@
-//! What the rulings make of the model's ranking. A standing ruling that fits puts its lead first, visibly: the answer names it, and
-//! keeps the model's own ranking beside it, also where both agree. Precedents are told and move nothing.
+//! What the rulings make of the model's ranking. A ruling on this very order, or a standing ruling that fits, puts its lead first,
+//! visibly: the answer names it, and keeps the model's own ranking beside it, also where both agree. Precedents are told and move
+//! nothing.
 //!
 //! No probability is touched. The lead of a ruling stands first with the probability that the model gave it, nought if the model
 //! does not know it: how sure a ruling is, its own precision says.
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use super::jurisdiction::{Circumstances, Jurisdiction};
 use super::{Decision, Ground, Objection, RankedDepartment, ReviewReason};
 use crate::model::{Department, Likeness};
-use crate::rulings::{Fitting, Occasion, Precedent, Ruling, RulingBook};
+use crate::rulings::{Fitting, Occasion, Precedent, Ruling, RulingBook, Scope};
 
 /// Most precedents of an answer.
 const MAX_PRECEDENTS: usize = 5;
@@ -30,8 +31,8 @@ pub(super) struct Rulings<'a> {
 /// What they said of it.
 #[derive(Debug, Default)]
 pub(super) struct Ruled {
-    /// The standing ruling that applies.
-    pub standing: Option<Ground>,
+    /// The ruling that settles who leads: the one on this very order, or the standing ruling that applies.
+    pub settled: Option<Ground>,
     /// Returns of the order, and the standing ruling that they contest.
     pub returned: Vec<Ground>,
     /// The others that are like it.
@@ -54,28 +55,32 @@ pub(super) fn like(
 }
 
 impl Rulings<'_> {
-    /// Puts the lead of the standing ruling first, if one applies. Where nobody knows the day none does: whether it is in force
-    /// cannot be told.
+    /// Puts the lead of the ruling on this order first, or that of the standing ruling that applies. Where nobody knows the day none
+    /// does: whether it is in force cannot be told.
     pub fn apply(&self, decision: &mut Decision, circumstances: Option<&Circumstances>, like: Vec<Precedent>) -> Ruled {
         let mut applied = circumstances.and_then(|appeal| self.applying(decision, appeal));
         let mut ruled = Ruled { returned: self.returned(), ..Ruled::default() };
+        // What was decided on this order stands above what was decided on its like, unless a higher body did that.
+        let own = circumstances.and_then(|appeal| self.book.on_order(&appeal.order));
+        let own = own.filter(|own| applied.as_ref().is_none_or(|applied| applied.fitting.ruling.body <= own.body));
+        // A standing ruling that names the order is contested by its lead as on any other; a ruling on the case is the last word.
+        let objected = |id: &String| self.objections.iter().any(|one| one.excludes(id));
+        let own =
+            own.filter(|own| own.scope == Scope::Case || !self.on_the_day([&own.lead]).iter().any(|one| objected(&one.id)));
+        if let Some(ruling) = own {
+            applied = None;
+            let (leads, lead) = self.lead_of(ruling, decision);
+            let differs = self.put_first(decision, &mut ruled, lead, leads.len(), ruling);
+            ruled.settled = Some(Ground::RulingOnOrder { ruling: Arc::clone(ruling), leads, differs });
+        }
         if let Some(contested) = applied.take_if(|applied| applied.lead.is_none()) {
             let (ruling, leads) = (contested.fitting.ruling, contested.leads);
             decision.contested_ruling = Some(Arc::clone(&ruling));
             ruled.returned.push(Ground::ContestedRuling { ruling, leads });
         }
         if let Some(Applied { fitting: Fitting { ruling, similarity, .. }, precision, leads, lead: Some(lead) }) = applied {
-            let differs = decision.lead().department.id != lead.department.id;
-            decision.model_opinion = decision.departments.clone();
-            decision.departments.retain(|one| one.department.id != lead.department.id);
-            decision.departments.insert(0, lead);
-            // Who leads is settled, so it no longer matters how sure the model is of it; unless the lead was split since.
-            let settled = [ReviewReason::LowConfidence, ReviewReason::CloseSecond];
-            decision.review_reasons.retain(|reason| leads.len() > 1 || !settled.contains(reason));
-            decision.review_reasons.extend(differs.then_some(ReviewReason::RulingDiffers));
-            ruled.supporting = self.on_the_day(&ruling.supporting);
-            ruled.supporting.retain(|one| one.id != decision.departments[0].department.id);
-            ruled.standing = Some(Ground::StandingRuling { ruling, leads, similarity, precision, differs });
+            let differs = self.put_first(decision, &mut ruled, lead, leads.len(), &ruling);
+            ruled.settled = Some(Ground::StandingRuling { ruling, leads, similarity, precision, differs });
         }
         let lead = &decision.lead().department.id;
         let others = like.into_iter().filter(|one| !ruled.applies(&one.ruling)).take(MAX_PRECEDENTS);
@@ -88,6 +93,48 @@ impl Rulings<'_> {
             .collect();
         ruled.precedents = precedents;
         ruled
+    }
+
+    /// Puts the lead of a ruling first, beside the model's own ranking; tells whether the model would have had another there.
+    fn put_first(
+        &self,
+        decision: &mut Decision,
+        ruled: &mut Ruled,
+        lead: RankedDepartment,
+        leads: usize,
+        ruling: &Ruling,
+    ) -> bool {
+        let differs = decision.lead().department.id != lead.department.id;
+        decision.model_opinion = decision.departments.clone();
+        decision.departments.retain(|one| one.department.id != lead.department.id);
+        decision.departments.insert(0, lead);
+        // Who leads is settled, so it no longer matters how sure the model is of it; unless the lead was split since.
+        let settled = [ReviewReason::LowConfidence, ReviewReason::CloseSecond];
+        decision.review_reasons.retain(|reason| leads > 1 || !settled.contains(reason));
+        decision.review_reasons.extend(differs.then_some(ReviewReason::RulingDiffers));
+        ruled.supporting = self.on_the_day(&ruling.supporting);
+        ruled.supporting.retain(|one| one.id != decision.departments[0].department.id);
+        differs
+    }
+
+    /// Who leads by a ruling on this very order: whoever objected, and whatever the model knows. A department that there was not yet
+    /// on the day of the appeal stands as it was ruled.
+    fn lead_of(&self, ruling: &Ruling, decision: &Decision) -> (Vec<Arc<Department>>, RankedDepartment) {
+        let mut leads = self.on_the_day([&ruling.lead]);
+        if leads.is_empty() {
+            leads.push(self.as_ruled(&ruling.lead));
+        }
+        let of_leads = |one: &&RankedDepartment| leads.iter().any(|lead| lead.id == one.department.id);
+        let ranked = decision.departments.iter().find(of_leads).or_else(|| self.before.iter().find(of_leads));
+        let lead = ranked.cloned().unwrap_or_else(|| RankedDepartment { department: Arc::clone(&leads[0]), probability: 0.0 });
+        (leads, lead)
+    }
+
+    /// A department by the name that the catalogue has for it on any day.
+    fn as_ruled(&self, id: &String) -> Arc<Department> {
+        let entry = self.jurisdiction.and_then(|jurisdiction| jurisdiction.catalog.entries(id).last());
+        let name = entry.map_or(id, |entry| &entry.name).clone();
+        Arc::new(Department { id: id.clone(), name, training_orders: 0 })
     }
 
     /// Of the standing rulings that fit, the first by precedence that is like enough. Without a lead if all of its leads returned the
@@ -148,7 +195,7 @@ impl Rulings<'_> {
 
 impl Ruled {
     fn applies(&self, ruling: &Ruling) -> bool {
-        matches!(&self.standing, Some(Ground::StandingRuling { ruling: applied, .. }) if applied.id == ruling.id)
+        self.settled.as_ref().and_then(Ground::leading_ruling).is_some_and(|applied| applied.id == ruling.id)
     }
 }
 

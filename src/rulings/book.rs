@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::decided::Decided;
 use super::nearness::Codes;
 use super::signs::{Signs, furthest, signs};
 use super::standing::StandingRuling;
@@ -37,6 +38,7 @@ pub struct RulingBook {
     standing: Vec<Arc<StandingRuling>>,
     standing_signs: Arc<StandingSigns>,
     precedents: PrecedentIndex,
+    decided: Decided,
 }
 
 /// The signs of all standing rulings' texts in one row, so that what is far from an appeal is passed over without a look at it: the
@@ -71,7 +73,8 @@ impl RulingBook {
     /// With nothing in it, for embeddings of this length. What it will hold is found sooner where the centres that such embeddings
     /// lie around are known: an empty list is none.
     pub fn new(width: usize, centres: &[Vec<f32>]) -> Self {
-        Self { width, standing: Vec::new(), standing_signs: Arc::default(), precedents: PrecedentIndex::new(width, centres) }
+        let precedents = PrecedentIndex::new(width, centres);
+        Self { width, standing: Vec::new(), standing_signs: Arc::default(), precedents, decided: Decided::default() }
     }
 
     /// Length of its embeddings.
@@ -120,6 +123,7 @@ impl RulingBook {
             let ruling = &one.ruling;
             one.embeddings.iter().map(move |embedding| (ruling, embedding.as_slice()))
         }));
+        book.decided = book.decided.with(last.iter().map(|one| &one.ruling));
         let standing = last.iter().filter(|one| one.ruling.scope == Scope::Standing);
         book.standing.extend(standing.map(|one| {
             Arc::new(StandingRuling {
@@ -142,13 +146,19 @@ impl RulingBook {
         let standing = self.standing.iter().filter(|standing| !ids.contains(standing.ruling.id.as_str()));
         let standing: Vec<_> = standing.cloned().collect();
         let standing_signs = self.signs_of(&standing);
-        Self { width: self.width, standing, standing_signs, precedents: self.precedents.without(ids) }
+        let (precedents, decided) = (self.precedents.without(ids), self.decided.without(ids));
+        Self { width: self.width, standing, standing_signs, precedents, decided }
     }
 
     /// The signs of these; its own, if they are its own.
     fn signs_of(&self, standing: &[Arc<StandingRuling>]) -> Arc<StandingSigns> {
         let own = self.standing.len() == standing.len() && self.standing.iter().zip(standing).all(|(a, b)| Arc::ptr_eq(a, b));
         if own { Arc::clone(&self.standing_signs) } else { Arc::new(StandingSigns::of(standing)) }
+    }
+
+    /// The ruling in force on an order, by its number; of several the one that takes precedence.
+    pub fn on_order(&self, order: &str) -> Option<&Arc<Ruling>> {
+        self.decided.on(order)
     }
 
     /// The standing rulings that fit an appeal and are at least so like it, the one that wins first.

@@ -107,13 +107,13 @@ impl RulingDraft {
     /// Makes a ruling of it, or tells every fault. `known` is `None` where any name will do: after a reform of institutions an
     /// old ruling may name a department that is no more.
     pub fn parse(&self, known: Option<&Known>) -> Result<Ruling, Vec<RulingFault>> {
-        self.read(Reading { known, fresh: true, faults: Vec::new() })
+        self.read(Reading { known, day: None, fresh: true, faults: Vec::new() })
     }
 
     /// Makes the ruling again that this is the form of ([`RulingDraft::from`]). What was taken once is never refused for what may
     /// be sent: a ruling that nobody can read any more could neither be withdrawn nor count.
     pub fn restore(&self) -> Result<Ruling, Vec<RulingFault>> {
-        self.read(Reading { known: None, fresh: false, faults: Vec::new() })
+        self.read(Reading { known: None, day: None, fresh: false, faults: Vec::new() })
     }
 
     fn read(&self, mut read: Reading<'_>) -> Result<Ruling, Vec<RulingFault>> {
@@ -129,6 +129,7 @@ impl RulingDraft {
         let bodies: Vec<(&str, Body)> = Body::ALL.iter().flat_map(|(body, id, name)| [(*id, *body), (*name, *body)]).collect();
         let body = read.choice("body", &self.body, &bodies);
         let decided_on = read.day("decided_on", &self.decided_on);
+        read.day = decided_on;
         if self.decided_on.trim().is_empty() {
             read.fault("decided_on", "is missing; write the day as YYYY-MM-DD");
         }

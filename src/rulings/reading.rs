@@ -17,6 +17,8 @@ const MAX_ID: usize = 64;
 /// Reads fields and gathers faults.
 pub(super) struct Reading<'a> {
     pub(super) known: Option<&'a Known>,
+    /// The day on which the names were used, once it is read.
+    pub(super) day: Option<Day>,
     /// Whether what is too long, too many or unmasked is a fault: not in what was taken once.
     pub(super) fresh: bool,
     pub(super) faults: Vec<RulingFault>,
@@ -116,7 +118,7 @@ impl Reading<'_> {
     pub(super) fn department(&mut self, field: &str, value: &str) -> String {
         let line = self.line(field, value);
         let Some(known) = self.known.filter(|_| !line.is_empty()) else { return line };
-        if let Some(id) = known.department(&line) {
+        if let Some(id) = known.department_on(&line, self.day) {
             return id.to_owned();
         }
         let hint = known.hint(&line);

@@ -73,6 +73,7 @@ impl AuditTrail {
         let lead = response.lead_department.as_ref();
         let ruling = response.basis.iter().find_map(|basis| match &basis.kind {
             Some(proto::basis::Kind::StandingRuling(ruling)) => Some(ruling.ruling_id.clone()),
+            Some(proto::basis::Kind::RulingOnOrder(ruling)) => Some(ruling.ruling_id.clone()),
             _ => None,
         });
         let detail = serde_json::json!({

@@ -221,6 +221,15 @@ fn basis(ground: &Ground) -> proto::Basis {
                 documents: documents(&cited(ruling)),
             })
         }
+        Ground::RulingOnOrder { ruling, leads, differs } => Kind::RulingOnOrder(proto::RulingOnOrderBasis {
+            ruling_id: ruling.id.clone(),
+            matter: ruling.matter.clone(),
+            deciding_body: ruling.body.name().to_owned(),
+            decided_date: ruling.decided_on.to_string(),
+            lead_departments: departments(leads),
+            model_differs: *differs,
+            documents: documents(&cited(ruling)),
+        }),
         Ground::Precedent { ruling, leads, similarity, agrees } => {
             Kind::Precedent(precedent_basis(ruling, leads, *similarity, *agrees))
         }

@@ -22,13 +22,22 @@ const DAYS: i64 = 90;
 /// Most orders that are kept. Once they are that many, those of more days ago go; beyond, those that come are not known here.
 const MOST: usize = 200_000;
 
+/// What is known of an order that came back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Returned {
+    /// By the time at which they were made; none once a ruling has settled them.
+    pub objections: Vec<Objection>,
+    /// The district that it was found to belong to.
+    pub district: Option<String>,
+}
+
 /// The orders, shared by all calls.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ReturnedOrders(Arc<RwLock<HashMap<String, Vec<Objection>>>>);
+pub(super) struct ReturnedOrders(Arc<RwLock<HashMap<String, Returned>>>);
 
 impl ReturnedOrders {
-    /// What was objected to an order, by the time at which it was; nothing if it never came back, or a ruling has settled it.
-    pub(super) fn objections(&self, order_id: &str) -> Vec<Objection> {
+    /// What is known of an order; nothing if it never came back.
+    pub(super) fn of(&self, order_id: &str) -> Returned {
         let orders = self.0.read().unwrap_or_else(PoisonError::into_inner);
         orders.get(order_id).cloned().unwrap_or_default()
     }
@@ -43,11 +52,11 @@ impl ReturnedOrders {
         if orders.len() >= MOST {
             forget_old(&mut orders);
         }
-        for Objected { order_id, objections } in objected {
-            if objections.is_empty() {
+        for Objected { order_id, objections, district } in objected {
+            if objections.is_empty() && district.is_none() {
                 orders.remove(&order_id);
             } else if orders.len() < MOST || orders.contains_key(&order_id) {
-                orders.insert(order_id, objections);
+                orders.insert(order_id, Returned { objections, district });
             }
         }
     }
@@ -73,7 +82,7 @@ impl ReturnedOrders {
 }
 
 /// Lets go of orders that nobody objected to for so long that they are not on their way any more.
-fn forget_old(orders: &mut HashMap<String, Vec<Objection>>) {
+fn forget_old(orders: &mut HashMap<String, Returned>) {
     let first = day_in_the_city(Utc::now() - chrono::Duration::days(DAYS));
-    orders.retain(|_, objections| objections.iter().map(|one| one.day).max() >= first);
+    orders.retain(|_, order| order.objections.iter().map(|one| one.day).max() >= first);
 }

@@ -15,7 +15,7 @@ use super::metrics::Metrics;
 use super::open_orders::{OpenOrderDesk, Sought};
 use super::proto;
 use super::queue::{Answer, Job, Place, Queue};
-use super::returned_orders::ReturnedOrders;
+use super::returned_orders::{Returned, ReturnedOrders};
 use super::status::ServiceError;
 use super::text_threads::{Panicked, TextThreads};
 use super::{Route, convert, stream};
@@ -77,8 +77,12 @@ impl Desk {
             received_at: asked.fields.received_at.clone(),
             caller: asked.caller,
         };
-        let objections = number.map(|number| self.returned.objections(number)).unwrap_or_default();
-        let prepared = self.prepare(asked.fields).await?.returned(objections);
+        let Returned { objections, district } = number.map(|number| self.returned.of(number)).unwrap_or_default();
+        let mut fields = asked.fields;
+        if let Some(district) = district {
+            fields.district = district;
+        }
+        let prepared = self.prepare(fields).await?.returned(objections);
         // In this order: the model works on it in the meantime.
         let (answer, found) =
             tokio::join!(biased; self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought, &self.texts));

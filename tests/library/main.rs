@@ -24,6 +24,7 @@ mod repeats;
 mod router;
 mod router_matters;
 mod router_newcomers;
+mod router_reform;
 mod router_returns;
 mod router_rulings;
 mod router_rulings_catalog;

@@ -15,6 +15,7 @@ mod support;
 
 mod bad_input;
 mod catalog;
+mod decided;
 mod dispute_story;
 mod lifecycle;
 mod logging;

@@ -39,7 +39,7 @@ async fn a_ruling_is_in_the_next_answer_with_the_models_opinion_beside_it_and_go
     assert_eq!(with.lead_department.expect("a lead").department.expect("a department").id, lead);
     assert_eq!(with.model_opinion, before.departments);
     assert!(with.review_reasons.contains(&ReviewReason::RulingDiffers.into()) && with.needs_review);
-    assert!(with.review_note.contains("类案认定与模型不一致"), "{}", with.review_note);
+    assert!(with.review_note.contains("认定与模型不一致"), "{}", with.review_note);
     let Some(Kind::StandingRuling(ruling)) = with.basis[0].kind.clone() else { panic!("{:?}", with.basis) };
     assert_eq!((ruling.ruling_id.as_str(), ruling.deciding_body.as_str()), ("R-1", "认定委员会"));
     assert_eq!((ruling.decided_date.as_str(), ruling.measured_precision, ruling.model_differs), ("2026-01-10", 0.97, true));

@@ -42,7 +42,8 @@ impl Disputes {
         // Prepared once: both answers and the file are of one catalogue.
         let prepared = self.desk.prepare(course.order.fields.clone()).await?;
         let catalog = prepared.circumstances.as_ref().and_then(Circumstances::catalog).cloned();
-        let opinion = self.ask(prepared.clone(), Vec::new(), place, arrival).await?;
+        // Of the appeal itself: what was decided on it since is told beside it.
+        let opinion = self.ask(prepared.clone().unnumbered(), Vec::new(), place, arrival).await?;
         let next = self.ask(prepared, course.objections(), self.desk.queue.reserve()?, arrival).await?;
         let file = self.put_together(&course, &opinion.decision, &next.decision, catalog.as_deref()).await?;
         let page_html = if request.page_wanted { self.page(&file)? } else { String::new() };

@@ -11,7 +11,7 @@ use super::super::{convert as routing, proto};
 use super::{Disputes, convert};
 use crate::catalog::{Day, Holidays};
 use crate::disputes::{Course, OrderRecord, Return, case_id, return_deadline};
-use crate::routing::{Decision, Ground, Objection, day_in_the_city};
+use crate::routing::{Circumstances, Decision, Ground, Objection, ReturnReason, day_in_the_city, day_of};
 use crate::store::StoreError;
 
 /// Longest note, in characters.
@@ -53,7 +53,7 @@ impl Disputes {
         let mut new = Return {
             id: report.id.clone(),
             order_id: report.order_id.clone(),
-            objection: report.objection.clone(),
+            objection: self.objection(&report, course.as_ref(), known.as_ref()),
             district: report.district.clone(),
             note: report.note.clone(),
             returned_at: report.returned_at,
@@ -77,6 +77,28 @@ impl Disputes {
             answer = self.route(course.order.fields.clone(), course.objections(), arrival).await?;
         }
         self.response(&report, &course, answer)
+    }
+
+    /// Who objects. Of a department that says "another district", without a word of which of its units says so, it is the one of the
+    /// district that the order had until now.
+    fn objection(&self, report: &Report, course: Option<&Course>, known: Option<&Return>) -> Objection {
+        let mut objection = report.objection.clone();
+        if objection.unit.is_some() || objection.reason != ReturnReason::WrongDistrict {
+            return objection;
+        }
+        if let Some(known) = known {
+            objection.unit.clone_from(&known.objection.unit);
+            return objection;
+        }
+        let catalog = self.rulings.router().catalog();
+        let unit = course.zip(catalog.as_deref()).and_then(|(course, catalog)| {
+            let fields = &course.order.fields;
+            let day = day_of(&fields.received_at).unwrap_or(objection.day);
+            let words = Circumstances::of(fields, day).words;
+            catalog.unit(&objection.department, catalog.district(&fields.district), &words, day)
+        });
+        objection.unit = unit.map(|unit| unit.name.clone());
+        objection
     }
 
     fn response(
@@ -111,7 +133,8 @@ impl Disputes {
     /// Whom the note names besides the unit's own department. Names of people and places are none of ours to guess at.
     fn named(&self, report: &Report, decision: &Decision) -> Vec<proto::Department> {
         let known = self.rulings.known();
-        let others = known.named_in(&report.note).into_iter().filter(|id| *id != report.objection.department);
+        let others =
+            known.named_in(&report.note, report.objection.day).into_iter().filter(|id| *id != report.objection.department);
         let department = |id: &str| {
             let known = decision.departments.iter().find(|one| one.department.id == id);
             let name = known.map_or(id, |one| &one.department.name);
@@ -169,11 +192,13 @@ impl Disputes {
             return Err(ServiceError::invalid("unit", "EMPTY", "is empty", "未填写退单单位"));
         }
         let catalog = self.rulings.router().catalog();
-        if let Some(unit) = catalog.as_deref().and_then(|catalog| catalog.unit_named(name, day)) {
+        if let Some(unit) =
+            catalog.as_deref().and_then(|catalog| catalog.unit_named(name, day).or_else(|| catalog.unit_once_named(name)))
+        {
             return Ok((unit.department.clone(), Some(unit.name.clone())));
         }
         let known = self.rulings.known();
-        match known.department(name) {
+        match known.department_on(name, Some(day)) {
             Some(id) => Ok((id.to_owned(), None)),
             None => {
                 let said = format!("{name:?} is neither a unit nor a department{}", known.hint(name));

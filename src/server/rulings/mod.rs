@@ -242,9 +242,6 @@ pub fn known(router: &Router) -> Known {
 fn names(router: &Router, catalog: Option<&DepartmentCatalog>) -> Known {
     match catalog {
         Some(catalog) => Known::of_catalog(catalog),
-        None => Known {
-            departments: router.info().departments.iter().map(|one| (one.id.clone(), vec![one.name.clone()])).collect(),
-            districts: Vec::new(),
-        },
+        None => Known::of_model(router.info().departments.iter().map(Arc::as_ref)),
     }
 }
