@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::course::{CaseCause, Course, Settlement, case_id};
 use super::draft::drafted;
 use super::near::{NearRuling, near_rulings};
-use super::sides::{ContestingUnit, sides};
+use super::sides::{ContestingUnit, Offices, sides};
 use crate::catalog::{Day, DepartmentCatalog, Place};
 use crate::model::Likeness;
 use crate::routing::{Circumstances, Decision, Ground};
@@ -33,6 +33,8 @@ pub struct CaseFile {
     pub sides: Vec<ContestingUnit>,
     /// Standing rulings that nearly fit.
     pub near: Vec<NearRuling>,
+    /// Who leads by each of them on the day of the case, by name.
+    pub near_leads: Vec<String>,
     /// What the router says of the appeal itself.
     pub opinion: Decision,
     /// What it says now that some have objected.
@@ -109,15 +111,249 @@ impl CaseFile {
         });
         let contested = next.contested_ruling.as_ref().map(|ruling| ruling.id.as_str());
         let near = near_rulings(book, likeness, &occasion, applied, contested);
+        let offices = Offices { catalog, answer: &opinion, circumstances: &circumstances };
+        let near_leads = near.iter().map(|near| offices.leads(&near.ruling.lead)).collect();
         let sides = sides(course, &opinion, &next, catalog, &circumstances);
         let (draft, draft_text) = drafted(course, &sides, &next, catalog, &circumstances);
         let settled = course.settlement.clone().zip(ruling);
         let id = case_id(course.order_id());
-        Self { id, cause: course.case(), settled, appeal, events, sides, near, opinion, next, draft, draft_text }
+        let cause = course.case();
+        Self { id, cause, settled, appeal, events, sides, near, near_leads, opinion, next, draft, draft_text }
     }
 
     /// The precedents that are like the appeal, with their outcome.
     pub fn precedents(&self) -> impl Iterator<Item = &Ground> {
         self.opinion.basis.iter().filter(|ground| matches!(ground, Ground::Precedent { .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disputes::{ContestingUnit, OrderRecord, Return};
+    use crate::model::Department;
+    use crate::routing::{Objection, RankedDepartment, ReturnReason};
+    use crate::rulings::{BasisDraft, EmbeddedRuling};
+    use crate::text::Reading;
+
+    /// On 1 November 市政 and 园林 become 城运, and 工商 is split.
+    const DEPARTMENTS: [(&str, &str, &str); 10] = [
+        ("市政", "市政管理局", "valid_to = 2026-10-31\nsuccessors = [\"城运\"]"),
+        ("园林", "园林管理局", "valid_to = 2026-10-31\nsuccessors = [\"城运\"]"),
+        ("城运", "城市运行局", "valid_from = 2026-11-01"),
+        ("工商", "工商管理局", "valid_to = 2026-10-31\nsuccessors = [\"市监\", \"知产\"]"),
+        ("市监", "市场监管局", "valid_from = 2026-11-01"),
+        ("知产", "知识产权局", "valid_from = 2026-11-01"),
+        ("城管", "城市管理局", ""),
+        ("环保", "生态环境局", ""),
+        ("街镇", "街道办事处", ""),
+        ("卫生", "卫生健康局", ""),
+    ];
+
+    const MATTERS: [(&str, &str, &str); 3] = [("路灯", "市政", "园林"), ("异味", "环保", "街镇"), ("占道", "城管", "街镇")];
+
+    fn catalogue() -> DepartmentCatalog {
+        let department = |(id, name, days): &(&str, &str, &str)| {
+            format!(
+                "[[department]]\nid = \"{id}\"\nname = \"{name}\"\n{days}\n[[department.duty]]\ntext = \"{id}管理\"\n\
+                 words = [\"路灯|异味|占道\"]\nbasis = [{{ level = \"法规\", document = \"{id}条例\", article = \"第二条\" }}]\n"
+            )
+        };
+        let matter = |(word, lead, supporting): &(&str, &str, &str)| {
+            format!(
+                "[[matter]]\nid = \"{word}\"\nname = \"{word}\"\nwords = [\"{word}\"]\nlead = \"{lead}\"\n\
+                 supporting = [\"{supporting}\"]\nbasis = [{{ level = \"规章\", document = \"{word}办法\", article = \"第三条\" }}]\n"
+            )
+        };
+        let head = "version = \"7\"\ncity = \"测试市\"\ndisclaimer = \"仅供测试\"\n".to_owned();
+        let texts =
+            [head, DEPARTMENTS.iter().map(department).collect(), String::new(), MATTERS.iter().map(matter).collect::<String>()];
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in crate::catalog::file::ALL.into_iter().zip(texts) {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        }
+        DepartmentCatalog::open(folder.path()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn department(id: &str) -> Arc<Department> {
+        let name = DEPARTMENTS.iter().find(|one| one.0 == id).map_or(id, |one| one.1);
+        Arc::new(Department { id: id.to_owned(), name: name.to_owned(), training_orders: 9 })
+    }
+
+    fn answer(ranked: &[(&str, f32)], basis: Vec<Ground>) -> Decision {
+        let ranked =
+            ranked.iter().map(|(id, probability)| RankedDepartment { department: department(id), probability: *probability });
+        Decision {
+            departments: ranked.collect(),
+            model_opinion: Vec::new(),
+            dispute_risk: None,
+            proposed_dispatch_risk: None,
+            risk_factors: Vec::new(),
+            review_reasons: Vec::new(),
+            evidence: Vec::new(),
+            tokens_read: 9,
+            tokens_given: 9,
+            reading: Reading::Whole,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis,
+            reason: String::new(),
+            catalog_version: None,
+            contested_ruling: None,
+            unseen_proposals: Vec::new(),
+            embedding: vec![1.0, 0.0],
+            parts: Vec::new(),
+        }
+    }
+
+    fn returned(department: &str, unit: &str, reason: ReturnReason) -> Return {
+        let at = "2026-11-04T02:00:00Z".parse().expect("a time");
+        let objection = Objection {
+            department: department.to_owned(),
+            other_names: Vec::new(),
+            unit: Some(unit.to_owned()).filter(|unit| !unit.is_empty()),
+            reason,
+            day: "2026-11-04".parse().expect("a day"),
+        };
+        Return {
+            id: format!("{department}{unit}"),
+            order_id: "1".to_owned(),
+            objection,
+            district: None,
+            note: String::new(),
+            returned_at: at,
+            reported_at: at,
+            deadline: None,
+            contests: None,
+            actor: "坐席".to_owned(),
+        }
+    }
+
+    fn ruling(id: &str, lead: &str, supporting: &[&str]) -> Arc<Ruling> {
+        let law = BasisDraft {
+            level: "法律".to_owned(),
+            document: "《大气污染防治法》".to_owned(),
+            article: "第九十九条".to_owned(),
+            quote: "恶臭气体".to_owned(),
+            ..BasisDraft::default()
+        };
+        let draft = RulingDraft {
+            id: id.to_owned(),
+            scope: "standing".to_owned(),
+            matter: format!("夜间{id}"),
+            description: "工厂夜间排放".to_owned(),
+            lead: lead.to_owned(),
+            supporting: supporting.iter().map(|id| (*id).to_owned()).collect(),
+            basis: vec![law],
+            body: "committee".to_owned(),
+            decided_on: "2026-01-10".to_owned(),
+            ..RulingDraft::default()
+        };
+        Arc::new(draft.parse(None).unwrap_or_else(|faults| panic!("{faults:?}")))
+    }
+
+    /// Of an order of 30 October.
+    fn file(text: &str, returns: Vec<Return>, opinion: Decision, next: Decision, standing: &[Arc<Ruling>]) -> CaseFile {
+        let received_at = "2026-10-30".to_owned();
+        let fields = AppealFields { id: "1".to_owned(), text: text.to_owned(), received_at, ..AppealFields::default() };
+        let embedded =
+            |ruling: &Arc<Ruling>| EmbeddedRuling { ruling: Arc::clone(ruling), embeddings: vec![opinion.embedding.clone()] };
+        let book = RulingBook::new(2, &[]).with(&standing.iter().map(embedded).collect::<Vec<_>>());
+        CaseFile::new(Material {
+            course: &Course::new(OrderRecord { fields, caller: None, closed: false }, returns, None),
+            events: Vec::new(),
+            opinion,
+            next,
+            ruling: None,
+            catalog: Some(&catalogue()),
+            book: &book,
+            likeness: &Likeness::default(),
+            day: "2026-10-30".parse().expect("a day"),
+        })
+    }
+
+    fn told(side: &ContestingUnit) -> (&str, &str, f32, bool) {
+        (&side.department.id, &side.department.name, side.probability, side.duties.iter().any(|duty| duty.fits))
+    }
+
+    #[test]
+    fn an_office_that_objects_after_a_reform_is_told_and_drafted_by_what_it_was_when_the_order_came_in() {
+        let returns = vec![returned("城运", "东区城运中心", ReturnReason::DutiesOverlap)];
+        let opinion = answer(&[("城管", 0.05), ("市政", 0.92), ("园林", 0.03)], Vec::new());
+        let file = file("路灯坏了", returns, opinion, answer(&[("城管", 1.0)], Vec::new()), &[ruling("K-9", "城运", &[])]);
+        assert_eq!(told(&file.sides[0]), ("市政", "市政管理局", 0.92, true), "of two names the one that the order went to");
+        assert_eq!(told(&file.sides[1]), ("城管", "城市管理局", 0.05, true));
+        assert_eq!((file.draft.lead.as_str(), file.draft.positions[0].department.as_str()), ("市政", "市政"));
+        let text = &file.draft_text;
+        assert!(text.contains("由市政管理局主办，园林管理局协办。"), "{text}");
+        assert!(text.contains("依据：规章《路灯办法》第三条；法规《市政条例》第二条。"), "{text}");
+        assert!(text.contains("各方意见：市政管理局：职能交叉。"), "{text}");
+        assert_eq!(file.near_leads, ["城市运行局"], "a ruling may name what was founded since");
+    }
+
+    #[test]
+    fn a_part_of_what_was_split_since_speaks_for_itself_with_its_own_name_and_duties() {
+        let returns = vec![returned("市监", "", ReturnReason::DutiesOverlap)];
+        let opinion = answer(&[("工商", 0.9), ("城管", 0.1)], Vec::new());
+        let file = file("占道经营", returns, opinion, answer(&[("工商", 0.9)], Vec::new()), &[]);
+        assert_eq!(told(&file.sides[0]), ("市监", "市场监管局", 0.0, true));
+    }
+
+    #[test]
+    fn the_draft_on_a_contested_ruling_is_that_ruling_and_no_precedent_of_itself() {
+        let contested = ruling("K-1", "环保", &["街镇", "卫生"]);
+        let like =
+            |ruling: Arc<Ruling>| Ground::Precedent {
+                ruling, leads: vec![department("环保")], similarity: 1.0, agrees: false
+            };
+        let basis = vec![
+            Ground::ContestedRuling { ruling: Arc::clone(&contested), leads: vec![department("环保")] },
+            like(Arc::clone(&contested)),
+            like(ruling("K-2", "环保", &[])),
+        ];
+        let next = Decision { contested_ruling: Some(Arc::clone(&contested)), ..answer(&[("城管", 1.0)], basis) };
+        let returns = vec![returned("环保", "", ReturnReason::DutiesOverlap)];
+        let file = file("工厂异味", returns, answer(&[("环保", 0.9), ("城管", 0.1)], Vec::new()), next, &[contested]);
+        assert_eq!((file.draft.lead.as_str(), file.draft.matter.as_str()), ("环保", "夜间K-1"));
+        assert_eq!(file.draft.supporting, ["街镇", "卫生"]);
+        assert_eq!(file.draft.basis[0].quote, "恶臭气体", "a document as the ruling cites it");
+        let text = &file.draft_text;
+        assert!(text.contains("由生态环境局主办，街道办事处、卫生健康局协办。"), "{text}");
+        let basis = "依据：法律《大气污染防治法》第九十九条；法规《环保条例》第二条；先例《夜间K-2（K-2）》。";
+        assert!(text.contains(basis), "not by the catalogue's matter: {text}");
+        assert_eq!(file.near_leads, ["生态环境局"]);
+    }
+
+    #[test]
+    fn a_ruling_that_applies_in_spite_of_the_returns_is_drafted_as_well() {
+        let standing = ruling("K-1", "卫生", &["街镇"]);
+        let leads = vec![department("卫生")];
+        let ground = Ground::StandingRuling { ruling: standing, leads, similarity: 1.0, precision: 0.9, differs: true };
+        let returns = vec![returned("环保", "", ReturnReason::DutiesOverlap)];
+        let next = answer(&[("卫生", 0.1), ("城管", 0.9)], vec![ground]);
+        let file = file("工厂异味", returns, answer(&[("环保", 0.9)], Vec::new()), next, &[]);
+        assert_eq!((file.draft.lead.as_str(), file.draft.supporting), ("卫生", vec!["街镇".to_owned()]));
+    }
+
+    #[test]
+    fn who_leads_by_the_catalogue_is_drafted_unless_it_objected_for_its_level_or_district() {
+        let drafted = |reason: ReturnReason, next: &str| {
+            let opinion = answer(&[("城管", 0.9), ("街镇", 0.1)], Vec::new());
+            let file = file(
+                "占道经营",
+                vec![returned("城管", "东区城管分局", reason)],
+                opinion,
+                answer(&[(next, 1.0)], Vec::new()),
+                &[],
+            );
+            (file.draft.lead, file.draft_text)
+        };
+        let (lead, text) = drafted(ReturnReason::DutiesOverlap, "街镇");
+        assert!(lead == "城管" && text.contains("派单目录事项“占道”列其主办"), "{text}");
+        let (lead, text) = drafted(ReturnReason::WrongLevel, "街镇");
+        assert!(lead == "街镇" && text.contains("所列主办单位以“非本级”退单，取排除退单单位后的首选"), "{text}");
+        assert!(!text.contains("占道办法"), "what the catalogue's lead rests on is none of this one's: {text}");
+        let (lead, text) = drafted(ReturnReason::WrongDistrict, "城管");
+        assert!(lead == "城管" && text.contains("占道办法"), "the same in another district: {text}");
     }
 }

@@ -179,16 +179,13 @@ fn percent(probability: f32) -> String {
 }
 
 fn near(file: &CaseFile) -> Vec<Near> {
-    let name = |id: &str| {
-        let known = file.opinion.departments.iter().find(|one| one.department.id == id);
-        known.map_or_else(|| id.to_owned(), |one| one.department.name.clone())
-    };
     file.near
         .iter()
-        .map(|near| Near {
+        .zip(&file.near_leads)
+        .map(|(near, lead)| Near {
             title: near.ruling.matter.clone(),
             source: format!("{}，{}，{}", near.ruling.id, near.ruling.body.name(), near.ruling.decided_on),
-            lead: name(&near.ruling.lead),
+            lead: lead.clone(),
             similarity: format!("{:.2}", near.similarity),
             why_not: near.obstacles.iter().map(ToString::to_string).collect::<Vec<_>>().join("；"),
         })

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::Decision;
 use super::ground::{Ground, names};
+use super::returned::Objection;
 use super::ruled::Ruled;
 use crate::model::Department;
+use crate::rulings::Ruling;
 
 /// What there is to say of the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     let mut percent = String::new();
     let says_more = |ground: &Ground| matches!(ground, Ground::Matter { agrees: true, .. }) || ground.is_leading_ruling();
     let (mut told, mut likened) = (decision.basis.iter().any(says_more), false);
+    // It is told as the one that is contested, and not once more as a precedent.
+    let contested = |ruling: &Ruling| decision.contested_ruling.as_ref().is_some_and(|contested| contested.id == ruling.id);
     for ground in &decision.basis {
         match ground {
             Ground::StandingRuling { ruling, differs, .. } => {
@@ -46,7 +50,7 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
                 parts.push(format!("本工单已认定“{matter}”（{body}，{day}，{id}）由{lead}主办{end}"));
             }
             // The likest is enough for a line.
-            Ground::Precedent { ruling, leads, agrees, .. } if !likened && !leads.is_empty() => {
+            Ground::Precedent { ruling, leads, agrees, .. } if !likened && !leads.is_empty() && !contested(ruling) => {
                 likened = true;
                 let end = if *agrees { "" } else { "，供参考" };
                 parts.push(format!("相似先例“{}”由{}主办{end}", ruling.matter, names(leads)));
@@ -79,13 +83,12 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
             }
             Ground::Model { department, probability, alone, .. } => {
                 let only = if *alone { "仅依据模型判断" } else { "模型把握" };
-                let returned = decision.basis.iter().any(|ground| matches!(ground, Ground::Returned { .. }));
                 percent = match decision.basis.first() {
                     Some(Ground::StandingRuling { differs: true, .. } | Ground::RulingOnOrder { differs: true, .. }) => {
                         format!("模型首选“{}”，把握{:.0}%", department.name, probability * 100.0)
                     }
                     // What the model said of the appeal itself is a share of what those who are out had as well.
-                    _ if returned => {
+                    _ if decision.basis.iter().any(|ground| left(decision, ground)) => {
                         format!(
                             "排除退单单位后概率{:.0}%（原{:.0}%）",
                             decision.lead().probability * 100.0,
@@ -110,6 +113,15 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     parts.join("；")
 }
 
+/// True of a return that took its department out of the ranking: a question takes out nobody, nor does a wrong district, nor
+/// anything where nobody else would be left.
+fn left(decision: &Decision, ground: &Ground) -> bool {
+    let Ground::Returned { department, unit, reason, day } = ground else { return false };
+    let (unit, reason, day) = (unit.clone(), *reason, *day);
+    let objection = Objection { department: department.id.clone(), other_names: Vec::new(), unit, reason, day };
+    objection.excludes_department() && !decision.departments.iter().any(|one| one.department.id == department.id)
+}
+
 /// That a department was found by its duties alone.
 pub(super) fn new_department(department: &Department) -> String {
     format!("“{}”为模型训练后新设，按职责相似度列入，请核对", department.name)
@@ -128,4 +140,88 @@ pub(super) fn without_catalogue(decision: &mut Decision, mut model: Ground, rule
 /// The model's own ground, before anything else is known.
 pub(super) fn model_ground(version: &str, department: &Arc<Department>, probability: f32) -> Ground {
     Ground::Model { version: version.to_owned(), department: Arc::clone(department), probability, alone: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::{RankedDepartment, ReturnReason};
+    use crate::rulings::RulingDraft;
+    use crate::text::Reading;
+
+    fn department(id: &str) -> Arc<Department> {
+        Arc::new(Department { id: id.to_owned(), name: format!("{id}局"), training_orders: 9 })
+    }
+
+    fn decision(ranking: &[(&str, f32)], basis: Vec<Ground>) -> Decision {
+        let ranked =
+            |(id, probability): &(&str, f32)| RankedDepartment { department: department(id), probability: *probability };
+        let departments: Vec<RankedDepartment> = ranking.iter().map(ranked).collect();
+        let lead = Arc::clone(&departments[0].department);
+        let model = Ground::Model { version: "1".to_owned(), department: lead, probability: 0.6, alone: false };
+        Decision {
+            departments,
+            model_opinion: Vec::new(),
+            dispute_risk: None,
+            proposed_dispatch_risk: None,
+            risk_factors: Vec::new(),
+            review_reasons: Vec::new(),
+            evidence: Vec::new(),
+            tokens_read: 9,
+            tokens_given: 9,
+            reading: Reading::Whole,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis: basis.into_iter().chain([model]).collect(),
+            reason: String::new(),
+            catalog_version: None,
+            contested_ruling: None,
+            unseen_proposals: Vec::new(),
+            embedding: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    fn returned(id: &str, unit: Option<&str>, reason: ReturnReason) -> Ground {
+        let day = "2026-03-02".parse().expect("a day");
+        Ground::Returned { department: department(id), unit: unit.map(str::to_owned), reason, day }
+    }
+
+    #[test]
+    fn only_where_somebody_is_out_is_it_said_that_they_are() {
+        let told = |ranked: &[(&str, f32)], ground| line(&decision(ranked, vec![ground]), UnitNote::NotAsked);
+        let both = [("城管", 0.6), ("环保", 0.4)];
+        let line = told(&both, returned("城管", None, ReturnReason::InformationMissing));
+        assert_eq!(line, "“城管局”已退单（信息不全）；模型把握60%");
+        let line = told(&both, returned("城管", Some("东区分局"), ReturnReason::WrongDistrict));
+        assert_eq!(line, "“东区分局”已退单（属地不符）；模型把握60%");
+        let line = told(&both, returned("城管", None, ReturnReason::DutiesOverlap));
+        assert_eq!(line, "“城管局”已退单（职能交叉）；模型把握60%", "nobody else would have been left");
+        let line = told(&[("环保", 0.9)], returned("城管", None, ReturnReason::DutiesOverlap));
+        assert_eq!(line, "“城管局”已退单（职能交叉）；排除退单单位后概率90%（原60%）");
+        let line = told(&[("环保", 0.9)], returned("数据", None, ReturnReason::NotAdmissible));
+        assert!(line.ends_with("模型把握60%"), "it was never in the ranking, and took nobody out: {line}");
+    }
+
+    #[test]
+    fn a_contested_ruling_is_told_once_and_no_precedent_beside_itself() {
+        let ruling = |id: &str| {
+            let draft = RulingDraft {
+                id: id.to_owned(),
+                scope: "case".to_owned(),
+                matter: format!("事项{id}"),
+                lead: "城管".to_owned(),
+                body: "committee".to_owned(),
+                decided_on: "2026-01-10".to_owned(),
+                ..RulingDraft::default()
+            };
+            Arc::new(draft.parse(None).unwrap_or_else(|faults| panic!("{faults:?}")))
+        };
+        let leads = || vec![department("城管")];
+        let like = |id| Ground::Precedent { ruling: ruling(id), leads: leads(), similarity: 0.9, agrees: false };
+        let basis = vec![Ground::ContestedRuling { ruling: ruling("K-1"), leads: leads() }, like("K-1"), like("K-2")];
+        let decision = Decision { contested_ruling: Some(ruling("K-1")), ..decision(&[("环保", 0.9)], basis) };
+        let line = line(&decision, UnitNote::NotAsked);
+        assert_eq!(line, "类案认定“事项K-1”的主办单位已退单，请提请裁定；相似先例“事项K-2”由“城管局”主办，供参考；模型把握60%");
+    }
 }
