@@ -105,10 +105,7 @@ impl CaseFile {
         let circumstances = Circumstances::of(&appeal, day);
         let district = Place::of(catalog, &appeal.district);
         let occasion = Occasion { day, district, words: &circumstances.words, embedding: &opinion.embedding };
-        let applied = next.basis.iter().find_map(|ground| match ground {
-            Ground::StandingRuling { ruling, .. } => Some(ruling.id.as_str()),
-            _ => None,
-        });
+        let applied = next.basis.iter().find_map(Ground::leading_ruling).map(|ruling| ruling.id.as_str());
         let contested = next.contested_ruling.as_ref().map(|ruling| ruling.id.as_str());
         let near = near_rulings(book, likeness, &occasion, applied, contested);
         let offices = Offices { catalog, answer: &opinion, circumstances: &circumstances };

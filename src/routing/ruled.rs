@@ -83,7 +83,10 @@ impl Rulings<'_> {
             ruled.settled = Some(Ground::StandingRuling { ruling, leads, similarity, precision, differs });
         }
         let lead = &decision.lead().department.id;
-        let others = like.into_iter().filter(|one| !ruled.applies(&one.ruling)).take(MAX_PRECEDENTS);
+        // What applies, or would but for the return, is told as such.
+        let contested = decision.contested_ruling.as_ref().map(|ruling| ruling.id.as_str());
+        let told = |ruling: &Ruling| ruled.applies(ruling) || contested == Some(&ruling.id);
+        let others = like.into_iter().filter(|one| !told(&one.ruling)).take(MAX_PRECEDENTS);
         let precedents: Vec<Ground> = others
             .map(|Precedent { ruling, similarity }| {
                 let leads = self.on_the_day([&ruling.lead]);

@@ -70,7 +70,7 @@ impl Disputes {
         let Some(day) = day else { return Err(ServiceError::ModelFailed) };
         Ok(CaseFile::new(Material {
             course,
-            events: events(course, &entries, opinion),
+            events: events(course, &entries, opinion, catalog),
             opinion: opinion.clone(),
             next: next.clone(),
             ruling,
@@ -90,10 +90,12 @@ impl Disputes {
 }
 
 /// What happened, by time: the answers, dispatches and rulings of the trail, the returns and the case of the course.
-fn events(course: &Course, entries: &[AuditEntry], opinion: &Decision) -> Vec<Event> {
+fn events(course: &Course, entries: &[AuditEntry], opinion: &Decision, catalog: Option<&DepartmentCatalog>) -> Vec<Event> {
     let name = |id: &str| {
         let known = opinion.departments.iter().find(|one| one.department.id == id);
-        known.map_or_else(|| id.to_owned(), |one| one.department.name.clone())
+        // Whoever the answer does not know may have been founded since.
+        let entry = catalog.and_then(|catalog| catalog.entries(id).last());
+        known.map(|one| &one.department.name).or(entry.map(|entry| &entry.name)).map_or_else(|| id.to_owned(), Clone::clone)
     };
     let mut events: Vec<Event> = Vec::new();
     for entry in entries {
