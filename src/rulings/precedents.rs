@@ -9,9 +9,14 @@
 //! that is what the cells are for. Subtracting a mean first did not help. Nor did a shorter first pass (192 signs of every text, all
 //! signs of the two thousand nearest): two thousand single reads cost more than the other signs in a row.
 //!
+//! Whether a ruling counts is asked only of what turned out to be like the appeal: to look at each that is passed would cost more
+//! than the search. Where many that do not count stand nearest (a day long past, a matter whose rulings have all run out), they
+//! would hide those that do. Then the search is made again, which takes as long once more; what does not count is passed over from
+//! the start, and further cells are read while too few were found that may be like enough.
+//!
 //! The index never changes: adding to it or taking from it makes another one that shares all but the chunks concerned, so that
 //! whoever reads keeps what it has. The answer depends on what is in it, never on the order in which it came, but for texts
-//! that are equally far when there are more of them than [`MAX_CANDIDATES`].
+//! that are equally far when there are more of them than [`sieve::MAX_CANDIDATES`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hint::black_box;
@@ -20,14 +25,15 @@ use std::sync::Arc;
 use super::Ruling;
 use super::cells::{Cell, Centres};
 use super::nearness::Codes;
-use super::signs::{BLOCK, Signs, signs};
+use super::signs::{BLOCK, Signs, furthest, signs};
+use sieve::{CANDIDATES, Sieve};
+
+mod sieve;
 
 /// Texts of one chunk.
 const CHUNK: usize = 1024;
-/// How many texts, nearest by their signs, are compared by their embeddings.
-const CANDIDATES: usize = 200;
-/// As many if several are equally far. A limit, so that a hundred thousand copies of one text cost no more.
-const MAX_CANDIDATES: usize = 1024;
+/// With so many left of the candidates when those that do not count are gone, it is not worth while to search again.
+const ENOUGH_LEFT: usize = CANDIDATES * 9 / 10;
 
 /// Cells are read, the nearest first and each whole, until there were so many texts. A smaller index is read whole.
 const ENOUGH: usize = 12_288;
@@ -115,58 +121,93 @@ impl PrecedentIndex {
         counts: impl Fn(usize, &Ruling) -> bool,
     ) -> Vec<Vec<Precedent>> {
         let search = |(i, embedding): (usize, &&[f32])| {
-            let chunks = self.near(embedding);
-            let mut sieve = Sieve::new(embedding);
-            let (mut distances, mut nearest) = ([0u16; CHUNK], [0u16; CHUNK / BLOCK]);
-            for (number, chunk) in chunks.iter().enumerate() {
-                chunk.signs.differing(&sieve.signs, &mut distances, &mut nearest);
-                sieve.take(number, &distances[..chunk.rulings.len()], &nearest);
+            let (cells, counts) = (self.nearest_first(embedding), |ruling: &Ruling| counts(i, ruling));
+            let nearest = Nearest::of(&cells, Sieve::new(embedding), most, |_| true);
+            let (found, refused) = nearest.best(embedding, most, least, counts);
+            if !nearest.hides(refused) {
+                return found;
             }
-            best(&chunks, sieve, embedding, most, least, |ruling| counts(i, ruling))
+            let sieve = Sieve::new(embedding).within(furthest(embedding.len(), least));
+            Nearest::of(&cells, sieve, most, counts).best(embedding, most, least, |_| true).0
         };
         embeddings.iter().enumerate().map(search).collect()
     }
 
-    /// What is read for an embedding.
-    fn near(&self, embedding: &[f32]) -> Vec<&Chunk> {
+    /// The cells, the one nearest to an embedding first.
+    fn nearest_first(&self, embedding: &[f32]) -> Vec<&[Arc<Chunk>]> {
         let likeness = self.centres.likeness(embedding);
-        let mut cells: Vec<_> = self.cells.iter().map(|(cell, chunks)| (likeness(*cell), chunks)).collect();
+        let mut cells: Vec<_> = self.cells.iter().map(|(cell, chunks)| (likeness(*cell), chunks.as_slice())).collect();
         cells.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        let mut read = 0;
-        let unread = |(_, chunks): &(f32, &Vec<Arc<Chunk>>)| {
-            let enough = read >= ENOUGH;
-            read += chunks.iter().map(|chunk| chunk.rulings.len()).sum::<usize>();
-            !enough
-        };
-        cells.into_iter().take_while(unread).flat_map(|(_, chunks)| chunks.iter().map(|chunk| &**chunk)).collect()
+        cells.into_iter().map(|(_, chunks)| chunks).collect()
     }
 }
 
-/// Compares the candidates by their embeddings.
-fn best(
-    chunks: &[&Chunk],
-    sieve: Sieve,
-    embedding: &[f32],
-    most: usize,
-    least: f32,
-    counts: impl Fn(&Ruling) -> bool,
-) -> Vec<Precedent> {
-    let mut likest: HashMap<&str, (f32, &Arc<Ruling>)> = HashMap::new();
-    let candidates: Vec<(&Chunk, usize)> = sieve.candidates().map(|(chunk, at)| (chunks[chunk], at)).collect();
-    black_box(candidates.iter().map(|(chunk, at)| chunk.embeddings.touch(*at, embedding.len())).sum::<i32>());
-    for (chunk, at) in candidates {
-        let ruling = &chunk.rulings[at];
-        let similarity = chunk.embeddings.cosine(at, embedding);
-        if similarity >= least && counts(ruling) {
-            let best = likest.entry(&ruling.id).or_insert((similarity, ruling));
-            best.0 = best.0.max(similarity);
+/// The texts nearest to an embedding by their signs.
+struct Nearest<'a> {
+    /// What was read for them.
+    chunks: Vec<&'a Chunk>,
+    /// Of each its chunk and its place there.
+    texts: Vec<(usize, usize)>,
+}
+
+impl<'a> Nearest<'a> {
+    /// Of the rulings that are let in. Cell after cell is read until there were enough texts, and among them as many as are wanted.
+    fn of(cells: &[&'a [Arc<Chunk>]], mut sieve: Sieve, wanted: usize, lets_in: impl Fn(&Ruling) -> bool) -> Self {
+        let mut read = 0;
+        let unread = |cell: &&&[Arc<Chunk>]| {
+            let enough = read >= ENOUGH;
+            read += cell.iter().map(|chunk| chunk.rulings.len()).sum::<usize>();
+            !enough
+        };
+        // Before they are read: looking at all of them in a row waits for the memory once, not once for each.
+        let enough = cells.iter().take_while(unread).count();
+        let (mut distances, mut nearest) = ([0u16; CHUNK], [0u16; CHUNK / BLOCK]);
+        let mut chunks: Vec<&Chunk> = Vec::new();
+        for (number, cell) in cells.iter().enumerate() {
+            if number >= enough && sieve.count() >= wanted.min(CANDIDATES) {
+                break;
+            }
+            for chunk in *cell {
+                chunk.signs.differing(&sieve.signs, &mut distances, &mut nearest);
+                let distances = &distances[..chunk.rulings.len()];
+                sieve.take(chunks.len(), distances, &nearest, |at| lets_in(&chunk.rulings[at]));
+                chunks.push(chunk);
+            }
         }
+        Self { chunks, texts: sieve.candidates().collect() }
     }
-    let mut found: Vec<(f32, &Arc<Ruling>)> = likest.into_values().collect();
-    found.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.id.cmp(&other.id)));
-    found.truncate(most);
-    let precedent = |(similarity, ruling): (f32, &Arc<Ruling>)| Precedent { ruling: Arc::clone(ruling), similarity };
-    found.into_iter().map(precedent).collect()
+
+    /// The likest of them by their embeddings; and how many are like enough and do not count.
+    fn best(&self, embedding: &[f32], most: usize, least: f32, counts: impl Fn(&Ruling) -> bool) -> (Vec<Precedent>, usize) {
+        let mut likest: HashMap<&str, (f32, &Arc<Ruling>)> = HashMap::new();
+        let mut refused = 0;
+        let texts: Vec<(&Chunk, usize)> = self.texts.iter().map(|(chunk, at)| (self.chunks[*chunk], *at)).collect();
+        black_box(texts.iter().map(|(chunk, at)| chunk.embeddings.touch(*at, embedding.len())).sum::<i32>());
+        for (chunk, at) in texts {
+            let ruling = &chunk.rulings[at];
+            let similarity = chunk.embeddings.cosine(at, embedding);
+            if similarity < least {
+                continue;
+            }
+            if counts(ruling) {
+                let best = likest.entry(&ruling.id).or_insert((similarity, ruling));
+                best.0 = best.0.max(similarity);
+            } else {
+                refused += 1;
+            }
+        }
+        let mut found: Vec<(f32, &Arc<Ruling>)> = likest.into_values().collect();
+        found.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.id.cmp(&other.id)));
+        found.truncate(most);
+        let precedent = |(similarity, ruling): (f32, &Arc<Ruling>)| Precedent { ruling: Arc::clone(ruling), similarity };
+        (found.into_iter().map(precedent).collect(), refused)
+    }
+
+    /// Whether those that were refused may hide others that count: fewer are left than should be looked at, and there are more.
+    /// Texts that are not like enough hide nothing, since what is further off is hardly liker.
+    fn hides(&self, refused: usize) -> bool {
+        self.texts.len() >= CANDIDATES && self.texts.len() - refused < ENOUGH_LEFT
+    }
 }
 
 impl Chunk {
@@ -187,70 +228,10 @@ impl Chunk {
     }
 }
 
-/// Keeps the texts whose signs differ least. The bound falls as nearer ones come, so that soon nearly all are passed over at a
-/// glance; what is kept in the end is what one bound from the start would have kept.
-struct Sieve {
-    signs: Vec<u8>,
-    /// How many texts that were kept differ by so many signs.
-    counts: Vec<usize>,
-    /// Nothing that differs by more can be among the nearest.
-    bound: u16,
-    /// How many kept texts are within the bound.
-    within: usize,
-    /// Distance, chunk, place.
-    kept: Vec<(u16, u32, u32)>,
-}
-
-impl Sieve {
-    fn new(embedding: &[f32]) -> Self {
-        let signs = signs(embedding);
-        let furthest = signs.len() * 8;
-        Self { counts: vec![0; furthest + 1], bound: furthest as u16, within: 0, kept: Vec::new(), signs }
-    }
-
-    /// Takes what is near enough of a chunk; `nearest` has the least distance of each block.
-    fn take(&mut self, chunk: usize, distances: &[u16], nearest: &[u16]) {
-        for (block, (distances, nearest)) in distances.chunks(BLOCK).zip(nearest).enumerate() {
-            if *nearest > self.bound {
-                continue;
-            }
-            for (at, &distance) in distances.iter().enumerate().filter(|(_, distance)| **distance <= self.bound) {
-                self.kept.push((distance, chunk as u32, (block * BLOCK + at) as u32));
-                self.counts[usize::from(distance)] += 1;
-                self.within += 1;
-            }
-            while self.within - self.counts[usize::from(self.bound)] >= CANDIDATES {
-                self.within -= self.counts[usize::from(self.bound)];
-                self.bound -= 1;
-            }
-        }
-        // What fell out of the bound in the meantime is forgotten now and then.
-        if self.kept.len() > 8 * MAX_CANDIDATES {
-            self.forget();
-        }
-    }
-
-    fn forget(&mut self) {
-        let bound = self.bound;
-        self.kept.retain(|(distance, ..)| *distance <= bound);
-        if self.kept.len() > MAX_CANDIDATES {
-            // All that are nearer than the bound stay: they are fewer than CANDIDATES.
-            self.kept.sort_unstable();
-            self.kept.truncate(MAX_CANDIDATES);
-            self.within = self.kept.len();
-            self.counts[usize::from(bound)] = self.kept.iter().filter(|(distance, ..)| *distance == bound).count();
-        }
-    }
-
-    /// Chunk and place of each.
-    fn candidates(mut self) -> impl Iterator<Item = (usize, usize)> {
-        self.forget();
-        self.kept.into_iter().map(|(_, chunk, at)| (chunk as usize, at as usize))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
     use super::super::RulingDraft;
     use super::*;
 
@@ -274,9 +255,9 @@ mod tests {
         ((0..4).map(axis).collect(), (0..16_000).map(text).collect())
     }
 
-    fn index(centres: &[Vec<f32>], texts: &[Vec<f32>]) -> PrecedentIndex {
+    fn ruling(id: &str) -> Arc<Ruling> {
         let draft = RulingDraft {
-            id: "r1".to_owned(),
+            id: id.to_owned(),
             scope: "case".to_owned(),
             matter: "路灯不亮".to_owned(),
             description: "路灯坏了".to_owned(),
@@ -285,12 +266,20 @@ mod tests {
             decided_on: "2026-01-01".to_owned(),
             ..RulingDraft::default()
         };
-        let ruling = Arc::new(draft.parse(None).expect("a ruling"));
+        Arc::new(draft.parse(None).expect("a ruling"))
+    }
+
+    fn index(centres: &[Vec<f32>], texts: &[Vec<f32>]) -> PrecedentIndex {
+        let ruling = ruling("r1");
         PrecedentIndex::new(8, centres).with(texts.iter().map(|text| (&ruling, text.as_slice())))
     }
 
+    fn near<'a>(index: &'a PrecedentIndex, text: &[f32]) -> Vec<&'a Chunk> {
+        Nearest::of(&index.nearest_first(text), Sieve::new(text), 5, |_| true).chunks
+    }
+
     fn read(index: &PrecedentIndex, text: &[f32]) -> usize {
-        index.near(text).iter().map(|chunk| chunk.rulings.len()).sum()
+        near(index, text).iter().map(|chunk| chunk.rulings.len()).sum()
     }
 
     #[test]
@@ -302,9 +291,9 @@ mod tests {
             let read = read(&index, text);
             assert!((ENOUGH..texts.len()).contains(&read), "{read}");
             // What it is most like lies in the cell that is read first.
-            assert_eq!(index.near(text)[0].rulings.len(), CHUNK);
+            assert_eq!(near(&index, text)[0].rulings.len(), CHUNK);
             let own = &index.cells[&index.centres.cell(text)];
-            assert!(std::ptr::eq(index.near(text)[0], &*own[0]));
+            assert!(std::ptr::eq(near(&index, text)[0], &*own[0]));
         }
     }
 
@@ -313,5 +302,39 @@ mod tests {
         let (centres, texts) = around_four();
         assert_eq!(read(&index(&centres, &texts[..ENOUGH]), &texts[3]), ENOUGH);
         assert_eq!(read(&index(&[], &texts), &texts[3]), texts.len());
+    }
+
+    #[test]
+    fn those_that_do_not_count_hide_none_however_many_of_them_stand_nearer() {
+        let (centres, texts) = around_four();
+        let (gone, valid) = (ruling("gone"), ruling("valid"));
+        // One that counts among copies of it that do not, more than are ever kept.
+        let copies = vec![(&gone, texts[0].as_slice()); 1_100];
+        let crowded = PrecedentIndex::new(8, &[]).with(copies.into_iter().chain([(&valid, texts[0].as_slice())]));
+        // One that counts in a cell that is not read for what is like the first text, and in all others enough that do not.
+        let far = (0..texts.len()).map(|n| (if n == 2 { &valid } else { &gone }, texts[n].as_slice()));
+        let far = PrecedentIndex::new(8, &centres).with(far);
+        assert!(read(&far, &texts[0]) < texts.len());
+        for index in [crowded, far] {
+            let found = index.search(&[&texts[0]], 5, -1.0, |_, ruling| ruling.id == "valid").remove(0);
+            assert_eq!(found.iter().map(|one| one.ruling.id.as_str()).collect::<Vec<_>>(), ["valid"]);
+        }
+    }
+
+    #[test]
+    fn where_few_count_the_search_finds_what_it_finds_among_these_alone() {
+        let rng = &mut StdRng::seed_from_u64(6);
+        let mut text = || (0..512).map(|_| rng.random_range(-0.0765..0.0765f32)).collect::<Vec<f32>>();
+        let texts: Vec<_> = (0..3_000).map(|n| (ruling(&format!("r{n}")), text())).collect();
+        let all = || texts.iter().map(|(ruling, text)| (ruling, text.as_slice()));
+        let whole = PrecedentIndex::new(512, &[]).with(all());
+        for every in [3, 20, 500, 2_900] {
+            let counts = |ruling: &Ruling| ruling.id[1..].parse().is_ok_and(|n: usize| n.is_multiple_of(every));
+            let alone = PrecedentIndex::new(512, &[]).with(all().filter(|(ruling, _)| counts(ruling)));
+            for (_, text) in texts.iter().step_by(97) {
+                let found = whole.search(&[text], 5, -1.0, |_, ruling| counts(ruling));
+                assert_eq!(found, alone.search(&[text], 5, -1.0, |_, _| true), "every {every}th counts");
+            }
+        }
     }
 }

@@ -101,33 +101,61 @@ pub const MAX_PLACES: usize = 32;
 
 /// The places that a clean text names, in its order, each once.
 pub fn places(text: &str) -> Vec<Place> {
-    let characters: Vec<char> = text.chars().collect();
-    let mut found: Vec<Place> = Vec::new();
-    let (mut at, mut free) = (0, 0);
-    while at < characters.len() && found.len() < MAX_PLACES {
+    let mut search = Search::of(text);
+    search.until(search.characters.len());
+    search.found
+}
+
+/// A search that goes through a text once, as far as it is asked to: whoever asks what was named before each sentence need not
+/// begin anew for each.
+pub(super) struct Search {
+    characters: Vec<char>,
+    /// What is looked at next, and how far back a name may begin.
+    at: usize,
+    free: usize,
+    found: Vec<Place>,
+}
+
+impl Search {
+    /// At the beginning of a text.
+    pub(super) fn of(text: &str) -> Self {
+        Self { characters: text.chars().collect(), at: 0, free: 0, found: Vec::new() }
+    }
+
+    /// The places of the text's first `end` characters; nobody asks for fewer than before. The text ends there, or begins, or the last
+    /// of them is a mark or a space, over which no name and no number reaches: so these are the places of these characters alone.
+    pub(super) fn until(&mut self, end: usize) -> &[Place] {
+        while self.at < end && self.found.len() < MAX_PLACES {
+            self.step();
+        }
+        &self.found
+    }
+
+    /// Looks at one character, or at the word that ends a name here.
+    fn step(&mut self) {
+        let (characters, at) = (&self.characters, self.at);
         let Some(length) = end_at(&characters[at..]) else {
-            at += 1;
-            continue;
+            self.at += 1;
+            return;
         };
-        let begin = name_begin(&characters, free, at);
+        let begin = name_begin(characters, self.free, at);
         let end = at + length;
         let name: String = characters[begin..end].iter().collect();
         // 花园小区: the longer name counts, so what ends one may begin what ends the next. A road is one by itself.
-        let more = !ROADS.contains(characters[end - 1]) && (end_at(&characters[end..]).is_some() || is_weak(&characters, end));
+        let more = !ROADS.contains(characters[end - 1]) && (end_at(&characters[end..]).is_some() || is_weak(characters, end));
         let numeral = characters[begin..at].iter().all(|c| NUMERALS.contains(*c));
         if !numeral && !more && !NO_NAMES.iter().any(|none| name == *none) {
             let number = number_behind(&characters[end..]);
             let place = Place { name, number };
-            if !found.contains(&place) {
-                found.push(place);
+            if !self.found.contains(&place) {
+                self.found.push(place);
             }
         }
         if !more {
-            free = end;
+            self.free = end;
         }
-        at = end;
+        self.at = end;
     }
-    found
 }
 
 /// [`ENDS`] by their first characters, in the same order: one look tells of most characters that nothing ends there.

@@ -111,6 +111,23 @@ fn a_text_that_stands_a_thousand_times_is_found_by_the_lowest_numbers() {
 }
 
 #[test]
+fn rulings_that_have_run_out_do_not_hide_the_one_that_holds() {
+    let point = random(&mut StdRng::seed_from_u64(19), WIDTH);
+    let ended =
+        |i| RulingDraft { effective_to: "2026-03-01".to_owned(), ..case(&format!("r{i:06}"), "路灯坏了", "城管") };
+    let holds = parsed(&case("v-1", "路灯坏了", "城管"));
+    let rulings: Vec<_> = (0..1_100).map(|i| parsed(&ended(i))).chain([holds]).collect();
+    let index = index(&rulings, &vec![point.clone(); rulings.len()]);
+    let on = |day: &str| {
+        let day = day.parse().expect("a day");
+        index.search(&[&point], 3, 0.9, |_, ruling| ruling.effective.contains(day)).remove(0)
+    };
+    assert_eq!(ids(&on("2026-03-02")), ["v-1"]);
+    assert_eq!(ids(&on("2026-03-01")), ["r000000", "r000001", "r000002"]);
+    assert!(on("2025-12-31").is_empty(), "none was decided yet");
+}
+
+#[test]
 fn adding_and_taking_away_copies_no_more_than_it_must() {
     let rng = &mut StdRng::seed_from_u64(10);
     let points = clustered(rng, WIDTH, 2_100, 30);
