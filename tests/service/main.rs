@@ -16,6 +16,7 @@ mod support;
 mod bad_input;
 mod catalog;
 mod dispute_story;
+mod imports;
 mod lifecycle;
 mod logging;
 mod open_orders;
