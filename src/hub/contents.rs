@@ -1,7 +1,7 @@
 //! Which files a snapshot consists of, and the mark of one that is here whole.
 //!
-//! A folder that `paidan-train` wrote names all of its files in its manifest, and is refused where one of them is missing: so all of
-//! them are fetched. Without a manifest it is a folder from elsewhere: what a model needs, and what we know besides, where it is.
+//! A folder that `paidan-train` wrote names all of its files in its manifest, and is refused where one of them is missing: so all
+//! of them are fetched. Without a manifest it is a folder from elsewhere: what a model needs, and what we know besides, where it is.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};

@@ -57,7 +57,8 @@ pub enum ServiceError {
     ReadLate,
     /// The same of a call that records something: the answer is late, what it records may be there.
     #[error(
-        "the deadline passed before the call was answered; what was sent, such as a ruling, may have been recorded all the same: read it before you send it again"
+        "the deadline passed before the call was answered; what was sent, such as a ruling, may have been recorded all the same: \
+         read it before you send it again"
     )]
     RecordLate,
     /// As many files are imported as there is room for.

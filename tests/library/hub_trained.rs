@@ -1,4 +1,5 @@
-//! Models that `paidan-train` wrote, from a hub: all that the manifest names comes along, and nothing that does not fit it is believed.
+//! Models that `paidan-train` wrote, from a hub: all that the manifest names comes along, and nothing that does not fit it is
+//! believed.
 
 use std::path::Path;
 

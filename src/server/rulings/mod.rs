@@ -4,8 +4,8 @@
 //! recorded, here or elsewhere, comes back as a change with a number, and changes are applied in their order. The server that
 //! recorded a ruling applies it before it answers, so that it counts in the very next answer.
 //!
-//! `service` answers the calls, `files` those that carry files, `recurrences` finds what is disputed again and again, `convert` knows
-//! proto and record, `applied` how far the book has come.
+//! `service` answers the calls, `files` those that carry files, `recurrences` finds what is disputed again and again, `convert`
+//! knows proto and record, `applied` how far the book has come.
 
 mod applied;
 pub(super) mod convert;
