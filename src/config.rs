@@ -5,21 +5,23 @@
 //! the named ones). A key that nobody knows is refused by name, wherever it came from: a limit that is misspelt and silently not
 //! in force is worse than a service that does not start.
 
+mod password;
 mod raw;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
-use figment::value::Value;
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 
 use crate::model::kernels::Isa;
 use crate::server::ServiceConfig;
 use crate::store::Store;
 use crate::text::nearest;
+pub use password::without_password;
 use raw::Raw;
 
 /// The file that is read from the working directory when none is named.
@@ -138,6 +140,35 @@ impl Config {
     }
 }
 
+/// Where a value of one line came from.
+const ENVIRONMENT: &str = "environment";
+const FLAG: &str = "flag";
+
+/// One key with its value as a variable or a flag gives it, without a kind.
+struct Given<'a> {
+    key: &'a str,
+    value: &'a str,
+    source: &'static str,
+}
+
+impl Provider for Given<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source)
+    }
+
+    /// 64 is a number and true a truth value, but where a text is wanted: there it is what was written, without quotes around it.
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let Ok(value) = self.value.parse::<Value>();
+        let value = match value {
+            Value::String(..) | Value::Char(..) => value,
+            _ if raw::TEXTS.contains(&self.key) => Value::from(self.value.trim()),
+            other => other,
+        };
+        let dict = figment::util::nest(self.key, value).into_dict().unwrap_or_default();
+        Ok(Map::from([(Profile::Default, dict)]))
+    }
+}
+
 /// All layers, merged but not yet checked.
 pub struct Layers {
     figment: Figment,
@@ -157,11 +188,15 @@ impl Layers {
             text.parse::<toml::Table>().map_err(|error| bad("TOML", &path.display().to_string(), error.to_string().trim()))?;
             figment = figment.merge(Toml::string(&text));
         }
-        figment = figment.merge(Env::prefixed(PREFIX).filter_map(|name| key_of_variable(name.as_str()).map(Into::into)));
+        let environment = Env::prefixed(PREFIX).filter_map(|name| key_of_variable(name.as_str()).map(Into::into));
+        for (key, value) in environment.iter() {
+            figment = figment.merge(Given { key: key.as_str(), value: &value, source: ENVIRONMENT });
+        }
         for (key, value) in &flags.settings {
-            // As the environment does it: 64 is a number, true a truth value, everything else a string.
-            let Ok(value) = value.parse::<Value>();
-            figment = figment.merge(Serialized::default(key, value));
+            if key.split('.').any(str::is_empty) {
+                return Err(bad(key, FLAG, "is no key; `paidan config show` lists them"));
+            }
+            figment = figment.merge(Given { key, value, source: FLAG });
         }
         Ok(Self { figment, file })
     }
@@ -190,8 +225,9 @@ impl Layers {
             raw::AUTO | "" => StoreChoice::Auto,
             raw::NONE => StoreChoice::None,
             url => {
-                Store::check_url(url).map_err(|error| fault("store.url", error.to_string()))?;
-                StoreChoice::Url(url.to_owned())
+                let url = password::without_ignored_password(url);
+                Store::check_url(&url).map_err(|error| fault("store.url", error.to_string()))?;
+                StoreChoice::Url(url)
             }
         };
         let computing = crate::model::Setting {
@@ -221,7 +257,11 @@ impl Layers {
         for (section, keys) in table {
             for (name, value) in keys.as_table().into_iter().flatten() {
                 let key = format!("{section}.{name}");
-                let value = if key == "store.url" { without_password(&value.to_string()) } else { value.to_string() };
+                // Before it is written as TOML, whose quotes are no part of it.
+                let value = match value.as_str().filter(|_| key == "store.url") {
+                    Some(url) => toml::Value::from(without_password(url)).to_string(),
+                    None => value.to_string(),
+                };
                 settings.push(Setting { value, origin: self.origin(&key), key });
             }
         }
@@ -232,11 +272,9 @@ impl Layers {
     fn origin(&self, key: &str) -> String {
         match self.figment.find_metadata(key).map(|metadata| metadata.name.as_ref()) {
             Some(name) if name.contains("TOML") => self.file_name(),
-            Some(name) if name.contains("environment") => variable_of_key(key),
-            // The defaults are serialized whole, flags value by value.
-            Some(name) if name.contains("Raw") => "default".to_owned(),
-            Some(_) => "flag".to_owned(),
-            None => "default".to_owned(),
+            Some(ENVIRONMENT) => variable_of_key(key),
+            Some(FLAG) => FLAG.to_owned(),
+            _ => "default".to_owned(),
         }
     }
 
@@ -264,17 +302,6 @@ impl Layers {
             kind => bad(&path, &self.origin(&path), &kind.to_string()),
         }
     }
-}
-
-/// A URL as it may be shown: a password is left out.
-pub fn without_password(url: &str) -> String {
-    let hidden = || {
-        let (scheme, rest) = url.split_once("://")?;
-        let (user, host) = rest.rsplit_once('@')?;
-        let (name, _) = user.split_once(':')?;
-        Some(format!("{scheme}://{name}:***@{host}"))
-    };
-    hidden().unwrap_or_else(|| url.to_owned())
 }
 
 const LEVELS: [(&str, tracing::Level); 5] = [

@@ -6,8 +6,10 @@
 //! `HF_HUB_OFFLINE=1` keeps us from asking at all.
 //!
 //! A file in the cache is believed only if its length, and where the hub tells it its sha-256, is what the hub says; a snapshot
-//! that was checked whole gets a mark, and a later start with the mark needs no network.
+//! that was checked whole gets a mark, and a later start with the mark needs no network. `contents` says which files those are,
+//! `fetch` gets them.
 
+mod contents;
 mod fetch;
 mod place;
 

@@ -89,7 +89,7 @@ impl From<FetchError> for Failure {
         match &error {
             FetchError::NotFound { .. } | FetchError::NotCached { .. } => Self::new(code::NO_INPUT, error),
             FetchError::Unavailable { .. } => Self::new(code::UNAVAILABLE, error),
-            FetchError::Damaged { .. } => Self::new(code::DATA, error),
+            FetchError::Damaged { .. } | FetchError::Manifest { .. } => Self::new(code::DATA, error),
             FetchError::Cache { .. } => Self::new(code::IO, error),
         }
     }

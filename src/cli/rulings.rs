@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use indicatif::ProgressBar;
 use paidan::catalog::DepartmentCatalog;
-use paidan::rulings::{Known, Ruling, RulingDraft};
+use paidan::rulings::{Known, Ruling, RulingDraft, predecessors_first};
 use paidan::store::exchange::{self, ExchangeError, Format, Row};
 use paidan::store::{Filter, Store};
 
@@ -163,7 +163,9 @@ async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor
     }
     let bar = ProgressBar::new(good.len() as u64);
     let mut recorded = 0;
-    let mut good = good.into_iter().peekable();
+    // Before it is cut into transactions: a row may supersede one that stands far below it.
+    let (lines, rulings): (Vec<u64>, Vec<Ruling>) = good.into_iter().unzip();
+    let mut good = predecessors_first(rulings).into_iter().map(|(place, ruling)| (lines[place], ruling)).peekable();
     while good.peek().is_some() {
         let (lines, rulings): (Vec<u64>, Vec<Ruling>) = good.by_ref().take(AT_ONCE).unzip();
         for (line, outcome) in lines.into_iter().zip(store.record_all(rulings, actor).await?) {

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::milliseconds;
 use crate::server::ServiceConfig;
 
+/// Keys whose value is a text, whatever it looks like: a folder may be called 20260101.
+pub(super) const TEXTS: [&str; 8] =
+    ["server.address", "model.path", "model.precision", "model.kernel", "catalog.path", "store.url", "log.level", "log.format"];
+
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -152,4 +156,24 @@ impl Server {
 pub(super) fn key_of_limit(field: &str) -> String {
     let is_duration = ["_delay", "_time", "_timeout", "_interval"].iter().any(|end| field.ends_with(end));
     format!("server.{field}{}", if is_duration { "_ms" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_a_text_is_known_as_one() {
+        let raw = Raw { model: Model { path: Some(String::new()), ..Model::default() }, ..Raw::default() };
+        let table = toml::Table::try_from(&raw).expect("a table");
+        let mut texts: Vec<String> = Vec::new();
+        for (section, keys) in &table {
+            let keys = keys.as_table().expect("a section").iter().filter(|(_, value)| value.is_str());
+            texts.extend(keys.map(|(name, _)| format!("{section}.{name}")));
+        }
+        let mut known = TEXTS.map(str::to_owned);
+        texts.sort();
+        known.sort();
+        assert_eq!(texts, known);
+    }
 }

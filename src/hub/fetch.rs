@@ -2,21 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
-use sha2::{Digest, Sha256};
 
+use super::contents::{Listing, REQUIRED, is_whole, mark, sha256_of};
 use super::{Hub, Progress};
 use crate::model::file;
-
-/// Needed, in the order in which they are fetched: the small ones tell first that a repository holds something else.
-const REQUIRED: [&str; 3] = [file::CONFIG, file::TOKENIZER, file::WEIGHTS];
-/// Taken where they are.
-const OPTIONAL: [&str; 3] = [file::DEPARTMENTS, file::CALIBRATION, file::MANIFEST];
-/// Lies in a snapshot of which every file was held against the hub.
-const MARK: &str = ".paidan-complete";
 
 /// Why there is no folder.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +27,7 @@ pub enum FetchError {
         /// Whom we asked.
         endpoint: String,
         /// What it does not have.
-        file: &'static str,
+        file: String,
     },
     /// We may not ask, and the cache does not have it.
     #[error("{repository}@{revision}: {file} is not in the cache {cache}; start once without HF_HUB_OFFLINE and --offline", cache = cache.display())]
@@ -45,7 +39,7 @@ pub enum FetchError {
         /// Where we looked.
         cache: PathBuf,
         /// What it does not have.
-        file: &'static str,
+        file: String,
     },
     /// The hub could not be asked, or answered with an error.
     #[error(
@@ -59,7 +53,7 @@ pub enum FetchError {
         /// Whom we asked.
         endpoint: String,
         /// What we asked for.
-        file: &'static str,
+        file: String,
         /// What happened.
         reason: String,
     },
@@ -71,8 +65,18 @@ pub enum FetchError {
         /// Branch, tag or commit.
         revision: String,
         /// The file.
-        file: &'static str,
+        file: String,
         /// What differs.
+        reason: String,
+    },
+    /// The manifest and the files beside it on the hub do not belong together.
+    #[error("{repository}@{revision}: manifest.json {reason}; upload the folder anew, as paidan-train wrote it")]
+    Manifest {
+        /// `owner/name`.
+        repository: String,
+        /// Branch, tag or commit.
+        revision: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// The cache could not be written.
@@ -94,7 +98,7 @@ impl Hub {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<PathBuf, FetchError> {
         let job = Job { hub: self.clone(), repository: repository.to_owned(), revision: revision.to_owned() };
-        if let Some(folder) = job.cached_snapshot().filter(|folder| folder.join(MARK).is_file()) {
+        if let Some(folder) = job.cached_snapshot().filter(|folder| is_whole(folder)) {
             return Ok(folder);
         }
         if self.offline {
@@ -106,12 +110,12 @@ impl Hub {
             let outcome = job.online(&sender);
             let _ = sender.send(News::Done(Box::new(outcome)));
         });
-        let mut current = REQUIRED[0];
+        let mut current: Arc<str> = REQUIRED[0].into();
         loop {
             match receiver.recv_timeout(self.patience) {
                 Ok(News::Bytes { file, done, total }) => {
+                    progress(Progress { file: &file, done, total });
                     current = file;
-                    progress(Progress { file, done, total });
                 }
                 Ok(News::Done(outcome)) => return *outcome,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -119,7 +123,7 @@ impl Hub {
                         repository: repository.to_owned(),
                         revision: revision.to_owned(),
                         endpoint: self.endpoint.clone(),
-                        file: current,
+                        file: current.to_string(),
                         reason: format!("nothing came for {} s", self.patience.as_secs_f32()),
                     });
                 }
@@ -130,13 +134,13 @@ impl Hub {
 
 /// What the fetching thread tells.
 enum News {
-    Bytes { file: &'static str, done: u64, total: u64 },
+    Bytes { file: Arc<str>, done: u64, total: u64 },
     Done(Box<Result<PathBuf, FetchError>>),
 }
 
 /// Passes hf-hub's progress on.
 struct Reporter<'a> {
-    file: &'static str,
+    file: Arc<str>,
     done: u64,
     total: u64,
     sender: &'a mpsc::Sender<News>,
@@ -149,7 +153,7 @@ impl hf_hub::api::Progress for Reporter<'_> {
 
     fn update(&mut self, size: usize) {
         self.done += size as u64;
-        let _ = self.sender.send(News::Bytes { file: self.file, done: self.done, total: self.total });
+        let _ = self.sender.send(News::Bytes { file: Arc::clone(&self.file), done: self.done, total: self.total });
     }
 
     fn finish(&mut self) {}
@@ -176,14 +180,19 @@ impl Job {
     }
 
     fn offline(&self) -> Result<PathBuf, FetchError> {
-        let not_cached = |file| FetchError::NotCached {
+        let not_cached = |file: &str| FetchError::NotCached {
             repository: self.repository.clone(),
             revision: self.revision.clone(),
             cache: self.hub.cache.clone(),
-            file,
+            file: file.to_owned(),
         };
         let folder = self.cached_snapshot().ok_or_else(|| not_cached(REQUIRED[0]))?;
-        match REQUIRED.into_iter().find(|name| !folder.join(name).is_file()) {
+        if let Some(missing) = REQUIRED.into_iter().find(|name| !folder.join(name).is_file()) {
+            return Err(not_cached(missing));
+        }
+        // A manifest that cannot be read is for whoever opens the model.
+        let listing = Listing::read(&folder.join(file::MANIFEST)).unwrap_or_default();
+        match listing.missing(&folder) {
             Some(missing) => Err(not_cached(missing)),
             None => Ok(folder),
         }
@@ -195,23 +204,32 @@ impl Job {
             .with_token(self.hub.token.clone())
             .with_progress(false);
         let api = builder.build().map_err(|error| self.unavailable(REQUIRED[0], &error))?;
-        let mut commit: Option<String> = None;
-        let mut folder = PathBuf::new();
-        for name in REQUIRED.into_iter().chain(OPTIONAL) {
-            let _ = sender.send(News::Bytes { file: name, done: 0, total: 0 });
-            // All files of one commit, even if somebody pushes to the branch meanwhile.
-            let repo = self.repo(commit.as_deref().unwrap_or(&self.revision));
+        let (path, commit) = self.one_file(&api, &self.repo(&self.revision), REQUIRED[0], sender)?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        // All files of one commit, even if somebody pushes to the branch meanwhile.
+        let repo = self.repo(&commit);
+        let mut names = vec![REQUIRED[0].to_owned()];
+        let listing = match self.one_file(&api, &repo, file::MANIFEST, sender) {
+            Ok((path, _)) => {
+                names.push(file::MANIFEST.to_owned());
+                Listing::read(&path).map_err(|reason| self.manifest(reason))?
+            }
+            Err(FetchError::NotFound { .. }) => Listing::default(),
+            Err(error) => return Err(error),
+        };
+        listing.check(REQUIRED[0], &path).map_err(|reason| self.manifest(reason))?;
+        for name in listing.others() {
             match self.one_file(&api, &repo, name, sender) {
-                Ok((path, of_commit)) => {
-                    folder = path.parent().map(Path::to_owned).unwrap_or_default();
-                    commit.get_or_insert(of_commit);
+                Ok((path, _)) => listing.check(name, &path).map_err(|reason| self.manifest(reason))?,
+                Err(FetchError::NotFound { .. }) if listing.names(name) => {
+                    return Err(self.manifest(format!("names {name}, which the hub at {} does not have", self.hub.endpoint)));
                 }
-                Err(FetchError::NotFound { .. }) if OPTIONAL.contains(&name) => {}
+                Err(FetchError::NotFound { .. }) if !REQUIRED.contains(&name) => continue,
                 Err(error) => return Err(error),
             }
+            names.push(name.to_owned());
         }
-        let mark = folder.join(MARK);
-        std::fs::write(&mark, b"").map_err(|source| FetchError::Cache { path: mark, source })?;
+        mark(&folder, &names).map_err(|(path, source)| FetchError::Cache { path, source })?;
         Ok(folder)
     }
 
@@ -220,9 +238,10 @@ impl Job {
         &self,
         api: &Api,
         repo: &Repo,
-        name: &'static str,
+        name: &str,
         sender: &mpsc::Sender<News>,
     ) -> Result<(PathBuf, String), FetchError> {
+        let _ = sender.send(News::Bytes { file: name.into(), done: 0, total: 0 });
         let remote: ApiRepo = api.repo(repo.clone());
         let told = api.metadata(&remote.url(name)).map_err(|error| self.explain(name, &error))?;
         let cache = Cache::new(self.hub.cache.clone()).repo(repo.clone());
@@ -242,38 +261,42 @@ impl Job {
         if part.metadata().is_ok_and(|metadata| metadata.len() >= expected.bytes) {
             remove(&part)?;
         }
-        let reporter = Reporter { file: name, done: 0, total: 0, sender };
+        let reporter = Reporter { file: name.into(), done: 0, total: 0, sender };
         let path = remote.download_with_progress(name, reporter).map_err(|error| self.explain(name, &error))?;
         if let Err(reason) = expected.check(&path) {
             for damaged in [&path, &blob] {
                 remove(damaged)?;
             }
             let (repository, revision) = (self.repository.clone(), self.revision.clone());
-            return Err(FetchError::Damaged { repository, revision, file: name, reason });
+            return Err(FetchError::Damaged { repository, revision, file: name.to_owned(), reason });
         }
         Ok((path, told.commit_hash().to_owned()))
     }
 
-    fn explain(&self, file: &'static str, error: &ApiError) -> FetchError {
+    fn explain(&self, file: &str, error: &ApiError) -> FetchError {
         match error {
             ApiError::RequestError(request) if matches!(**request, ureq::Error::StatusCode(401 | 403 | 404)) => {
                 FetchError::NotFound {
                     repository: self.repository.clone(),
                     revision: self.revision.clone(),
                     endpoint: self.hub.endpoint.clone(),
-                    file,
+                    file: file.to_owned(),
                 }
             }
             _ => self.unavailable(file, error),
         }
     }
 
-    fn unavailable(&self, file: &'static str, error: &ApiError) -> FetchError {
+    fn manifest(&self, reason: String) -> FetchError {
+        FetchError::Manifest { repository: self.repository.clone(), revision: self.revision.clone(), reason }
+    }
+
+    fn unavailable(&self, file: &str, error: &ApiError) -> FetchError {
         FetchError::Unavailable {
             repository: self.repository.clone(),
             revision: self.revision.clone(),
             endpoint: self.hub.endpoint.clone(),
-            file,
+            file: file.to_owned(),
             reason: error.to_string(),
         }
     }
@@ -288,15 +311,12 @@ struct Expected<'a> {
 
 impl Expected<'_> {
     fn check(&self, path: &Path) -> Result<(), String> {
-        let mut file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+        let bytes = path.metadata().map_err(|error| error.to_string())?.len();
         if bytes != self.bytes {
             return Err(format!("{bytes} bytes in place of {}", self.bytes));
         }
         if self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit()) {
-            let mut hasher = Sha256::new();
-            io::copy(&mut file, &mut hasher).map_err(|error| error.to_string())?;
-            let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = sha256_of(path).map_err(|error| error.to_string())?;
             if found != self.etag.to_lowercase() {
                 return Err(format!("sha-256 is {found} in place of {}", self.etag));
             }

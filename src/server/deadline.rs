@@ -14,6 +14,9 @@ use super::status::ServiceError;
 /// The longest that a file of rulings may take.
 const LONGEST_IMPORT: Duration = Duration::from_secs(1800);
 
+/// How the names of calls begin that record nothing; of any other it is better to look before it is sent again.
+const READING: [&str; 7] = ["Get", "List", "Search", "Export", "Check", "Watch", "ServerReflection"];
+
 /// When a call arrived, and the deadline that its caller set, if any. Lies in the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
@@ -62,6 +65,7 @@ where
         let deadline = grpc_timeout(request.headers()).and_then(|timeout| at.checked_add(timeout));
         let arrival = Arrival { at, deadline };
         request.extensions_mut().insert(arrival);
+        let late = late(request.uri().path());
         // A file takes as long as it takes; its caller may still set a deadline.
         let longest = if request.uri().path().ends_with("/ImportRulings") { LONGEST_IMPORT } else { self.max_request_time };
         let answer_by = arrival.answer_by(at, longest);
@@ -72,9 +76,22 @@ where
             match answer.await {
                 Ok(Ok(response)) if is_too_large(&response) => Ok(refuse(ServiceError::TooLarge { limit: max_message_bytes })),
                 Ok(response) => response,
-                Err(_) => Ok(refuse(ServiceError::DeadlineExceeded)),
+                Err(_) => Ok(refuse(late)),
             }
         })
+    }
+}
+
+/// What the caller is told when the answer is late: whether to send it again depends on what was asked.
+fn late(path: &str) -> ServiceError {
+    let method = path.rsplit('/').next().unwrap_or_default();
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| method.starts_with(beginning));
+    if begins(&["RouteAppeal"]) {
+        ServiceError::DeadlineExceeded
+    } else if begins(&READING) {
+        ServiceError::ReadLate
+    } else {
+        ServiceError::RecordLate
     }
 }
 
@@ -109,6 +126,21 @@ fn grpc_timeout(headers: &http::HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_is_late_is_told_what_may_have_been_done_and_only_appeals_are_called_appeals() {
+        let said = |path: &str| late(path).to_string();
+        assert!(said("/paidan.v1.RoutingService/RouteAppeal").contains("appeal"));
+        for method in ["RecordRuling", "SupersedeRuling", "WithdrawRuling", "ImportRulings", "RecordDispatch"] {
+            let said = said(&format!("/paidan.v1.RulingService/{method}"));
+            assert!(said.contains("ruling, may have been recorded") && !said.contains("appeal"), "{method}: {said}");
+        }
+        for method in ["GetRuling", "ListRulings", "SearchRulings", "ListRecurrences", "ExportRulings"] {
+            let said = said(&format!("/paidan.v1.RulingService/{method}"));
+            assert!(!said.contains("recorded") && !said.contains("appeal"), "{method}: {said}");
+        }
+        assert!(said("/paidan.v1.DisputeService/ReportReturn").contains("may have been recorded"));
+    }
 
     #[test]
     fn a_timeout_is_read_in_every_unit_and_nonsense_is_ignored() {

@@ -52,6 +52,27 @@ pub enum ServiceError {
     /// The deadline passed first.
     #[error("the deadline passed before the appeal was answered")]
     DeadlineExceeded,
+    /// The same of a call that only reads.
+    #[error("the deadline passed before the call was answered")]
+    ReadLate,
+    /// The same of a call that records something: the answer is late, what it records may be there.
+    #[error(
+        "the deadline passed before the call was answered; what was sent, such as a ruling, may have been recorded all the same: \
+         read it before you send it again"
+    )]
+    RecordLate,
+    /// As many files are imported as there is room for.
+    #[error("other files of rulings are being imported; try again in {} s", retry_after.as_secs())]
+    ImportsBusy {
+        /// When there may be room again.
+        retry_after: Duration,
+    },
+    /// Whoever sends a file stopped half-way.
+    #[error("no part of the file came for {} s; nothing of it was recorded, send it again", waited.as_secs())]
+    ImportIdle {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The model failed; the log says how.
     #[error("the model failed on this appeal")]
     ModelFailed,
@@ -231,6 +252,25 @@ impl ServiceError {
                 )
             },
             Self::DeadlineExceeded => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "未能在时限内完成，请重试".to_owned()),
+            Self::ReadLate => told(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "未能在时限内答复，请重试".to_owned()),
+            Self::RecordLate => told(
+                Code::DeadlineExceeded,
+                "DEADLINE_EXCEEDED",
+                "未能在时限内答复，但所提交的内容（如责任认定）可能已经记录，请先查询再决定是否重新提交".to_owned(),
+            ),
+            Self::ImportsBusy { retry_after } => Told {
+                retry_after: Some(*retry_after),
+                ..told(
+                    Code::ResourceExhausted,
+                    "IMPORTS_BUSY",
+                    format!("正在导入其他认定文件，请在 {} 秒后重试", retry_after.as_secs()),
+                )
+            },
+            Self::ImportIdle { waited } => told(
+                Code::DeadlineExceeded,
+                "IMPORT_IDLE",
+                format!("{} 秒内未收到文件的后续内容，未作任何记录，请重新发送", waited.as_secs()),
+            ),
             Self::ModelFailed => told(Code::Internal, "MODEL_FAILED", "模型处理该诉求时出错，请转人工派单".to_owned()),
             Self::RulingInvalid { faults } => Told {
                 violations: faults.iter().map(|one| violation(&one.field, "INVALID", &one.reason, "填写有误")).collect(),

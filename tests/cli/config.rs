@@ -60,3 +60,37 @@ fn a_bad_configuration_exits_with_64_and_names_key_and_origin() {
     let ended = Ended::of(command.env("PAIDAN_SERVER_QUEUE_CAPACTY", "5").output().expect("paidan runs"));
     ended.failed(USAGE, &["PAIDAN_SERVER_QUEUE_CAPACTY", "did you mean \"queue_capacity\""]);
 }
+
+#[test]
+fn a_text_of_digits_is_a_text_wherever_it_is_given() {
+    let place = Place::new();
+    for name in ["20260101", "007", "1e5", "true", "-1", "[x]"] {
+        let of = |command: &mut Command| Ended::of(command.output().expect("paidan runs")).well().out;
+        let line = format!("path = \"{name}\"");
+        let set = format!("model.path={name}");
+        for (shown, origin) in [
+            (of(&mut place.paidan(&["config", "show", "--set", &set])), "flag"),
+            (of(&mut place.paidan(&["config", "show", &format!("--model={name}")])), "flag"),
+            (of(place.paidan(&["config", "show"]).env("PAIDAN_MODEL", name)), "PAIDAN_MODEL"),
+        ] {
+            let found = shown.lines().any(|l| l.starts_with(&line) && l.ends_with(&format!("# {origin}")));
+            assert!(found, "{line} from {origin} is not in {shown}");
+        }
+    }
+    // A number stays one.
+    place.run(&["config", "check", "--set", "server.queue_capacity=64"]).well();
+    place.run(&["config", "check", "--set", "server.queue_capacity=many"]).failed(USAGE, &["server.queue_capacity", "many"]);
+    place.run(&["config", "check", "--set", ".path=1"]).failed(USAGE, &[".path"]);
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let place = Place::new();
+    for url in ["postgres://u:geheim@h/db", "postgres://h/db?user=u&password=geheim", "postgres://h/db?PASSWORD=%67eheim#x"] {
+        let set = format!("store.url={url}");
+        let shown = place.run(&["config", "show", "--set", &set]).well().out;
+        assert!(!shown.contains("eheim") && shown.contains("***"), "{shown}");
+        // What is shown can still be read.
+        shown.parse::<toml::Table>().expect("TOML");
+    }
+}

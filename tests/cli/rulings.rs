@@ -94,6 +94,26 @@ fn every_planted_fault_is_named_by_file_and_line_and_the_good_rows_are_kept() {
 }
 
 #[test]
+fn a_ruling_that_supersedes_one_hundreds_of_rows_below_is_recorded() {
+    let office = Office::new();
+    let row = |id: &str, supersedes: &str| {
+        format!(
+            r#"{{"id": "{id}", "scope": "case", "matter": "路灯", "lead": "城管", "body": "committee", "decided_on": "2026-03-01", "supersedes": "{supersedes}"}}"#
+        )
+    };
+    let mut rows = vec![row("A-1", "Z-1")];
+    rows.extend((0..450).map(|i| row(&format!("M-{i}"), "")));
+    rows.push(row("Z-1", ""));
+    rows.insert(300, row("bad", "nowhere"));
+    std::fs::write(office.path("rulings.jsonl"), rows.join("\n")).expect("a file");
+    let (code, out, err) = office.run(&["rulings", "import", "rulings.jsonl"]);
+    assert_eq!((code, out.as_str()), (65, "452 rulings recorded\n"), "{err}");
+    assert!(err.starts_with("rulings.jsonl:301: ") && err.contains("nowhere"), "every row keeps its line: {err}");
+    let (_, out, _) = office.run(&["rulings", "list", "--filter", "status = superseded"]);
+    assert!(out.lines().count() == 1 && out.starts_with("Z-1"), "{out}");
+}
+
+#[test]
 fn re_dispatched_orders_become_case_rulings_once_however_often_they_are_imported() {
     let office = Office::new();
     let orders = [

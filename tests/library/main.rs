@@ -16,6 +16,7 @@ mod encoder;
 mod encoder_ops;
 mod evaluation;
 mod hub;
+mod hub_trained;
 mod model_folder;
 mod precedents;
 mod recurrences;

@@ -17,6 +17,7 @@ mod bad_input;
 mod catalog;
 mod decided;
 mod dispute_story;
+mod imports;
 mod lifecycle;
 mod logging;
 mod open_orders;

@@ -4,8 +4,10 @@
 //! recorded, here or elsewhere, comes back as a change with a number, and changes are applied in their order. The server that
 //! recorded a ruling applies it before it answers, so that it counts in the very next answer.
 //!
-//! `service` answers the calls, `files` those that carry files, `recurrences` finds what is disputed again and again, `convert` knows proto and record.
+//! `service` answers the calls, `files` those that carry files, `recurrences` finds what is disputed again and again, `convert`
+//! knows proto and record, `applied` how far the book has come.
 
+mod applied;
 pub(super) mod convert;
 mod files;
 mod recurrences;
@@ -13,9 +15,9 @@ mod search;
 mod service;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 pub use recurrences::Found as FoundRecurrences;
 pub(super) use service::Rulings;
@@ -25,12 +27,17 @@ use crate::catalog::DepartmentCatalog;
 use crate::routing::{RouteError, Router};
 use crate::rulings::{EmbeddedRuling, Known, Scope, Status};
 use crate::store::{Change, Changes, Embedded, Store, StoreError};
+use applied::Applied;
 
 /// How soon a server hears of what another recorded.
 const FOLLOW: Duration = Duration::from_millis(500);
 
-/// Changes that are read, and rulings that are embedded, at once.
+/// Changes that are read at once, and texts that are embedded while others wait for the book.
 const AT_ONCE: usize = 200;
+
+/// Texts that are embedded at once while nobody waits for the book; a ruling's are not parted. Few, since whoever records a ruling
+/// meanwhile has it embedded by the same processor.
+const TEXTS_AT_ONCE: usize = 64;
 
 /// Why the rulings could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -53,17 +60,12 @@ pub struct RulingDesk {
     /// The names that may be used, and the catalogue that they are of.
     known: RwLock<(Option<Arc<DepartmentCatalog>>, Arc<Known>)>,
     state: Mutex<Applied>,
+    /// Held by whoever embeds rulings that wait for it.
+    embedding: Mutex<()>,
+    /// Files that may still be imported now.
+    imports: Arc<Semaphore>,
     /// The last grouping of disputes; held by whoever makes the next.
     recurring: Arc<Mutex<Option<recurrences::Kept>>>,
-}
-
-/// How far the router's book has come.
-#[derive(Default)]
-struct Applied {
-    /// Number of the last change in the book.
-    number: i64,
-    /// Case rulings that have no embedding by this model yet: after a change of models there may be very many.
-    waiting: Vec<String>,
 }
 
 impl RulingDesk {
@@ -73,7 +75,15 @@ impl RulingDesk {
         let catalog = router.catalog();
         let known = Arc::new(names(&router, catalog.as_deref()));
         let known = RwLock::new((catalog, known));
-        let desk = Self { store, router, known, state: Mutex::default(), recurring: Arc::default() };
+        let desk = Self {
+            store,
+            router,
+            known,
+            state: Mutex::default(),
+            embedding: Mutex::default(),
+            imports: Arc::new(Semaphore::new(files::IMPORTS)),
+            recurring: Arc::default(),
+        };
         let last = desk.store.last_change().await?;
         let mut state = desk.state.lock().await;
         loop {
@@ -116,30 +126,42 @@ impl RulingDesk {
 
     /// Rulings whose embeddings are still to be computed.
     pub async fn waiting(&self) -> usize {
-        self.state.lock().await.waiting.len()
+        self.state.lock().await.waiting()
     }
 
     /// Applies everything that changed since. When it returns, the next batch that is routed knows it. A caller who leaves does
     /// not stop it: half of it done and the turn given up, a later change could be undone by an earlier one.
     pub async fn catch_up(self: &Arc<Self>) -> Result<(), RulingError> {
-        let desk = Arc::clone(self);
-        tokio::spawn(async move { desk.apply_changes().await }).await.map_err(|_| RulingError::Panicked)?
+        self.catch_up_with(None).await
     }
 
-    async fn apply_changes(&self) -> Result<(), RulingError> {
+    /// The same; and this ruling, which was recorded just now, does not wait behind those of a file.
+    async fn catch_up_with(self: &Arc<Self>, own: Option<String>) -> Result<(), RulingError> {
+        let desk = Arc::clone(self);
+        tokio::spawn(async move { desk.apply_changes(own).await }).await.map_err(|_| RulingError::Panicked)?
+    }
+
+    async fn apply_changes(&self, own: Option<String>) -> Result<(), RulingError> {
         let mut state = self.state.lock().await;
         loop {
             let version = &self.router.info().version;
             let Changes { changes, end, full } = self.store.changes_after(state.number, AT_ONCE, version, false).await?;
-            let Some(end) = end else { return Ok(()) };
+            let Some(end) = end else { break };
+            changes.iter().for_each(|change| state.note(&change.stored.ruling.id));
             // Somebody imported a file: whoever records one ruling now must not wait for all of it.
-            if full {
+            if full || texts_to_embed(&changes, self.router.info().embedding_size) > AT_ONCE {
                 self.apply_bulk(&mut state, changes).await?;
             } else {
                 self.apply(changes).await?;
             }
             state.number = end;
         }
+        if let Some(own) = own.filter(|own| state.waits(own)) {
+            state.note(&own);
+            self.apply(vec![self.unembedded(&own).await?]).await?;
+            state.served(&own);
+        }
+        Ok(())
     }
 
     /// Keeps the book in step until the server drains.
@@ -148,7 +170,7 @@ impl RulingDesk {
         let mut turns = Turns::new(FOLLOW, draining, trouble);
         while turns.next().await {
             let outcome = match self.catch_up().await {
-                Ok(()) => self.embed_waiting().await,
+                Ok(()) => self.embed_for(FOLLOW).await,
                 failed => failed,
             };
             turns.ended(outcome);
@@ -162,60 +184,106 @@ impl RulingDesk {
             change.embeddings.is_empty() && ruling.scope == Scope::Case && ruling.status == Status::InForce
         };
         let (later, now): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(waits);
-        state.waiting.extend(later.into_iter().map(|change| change.stored.ruling.id));
+        later.into_iter().for_each(|change| state.wait(change.stored.ruling.id));
         self.apply(now).await
     }
 
-    /// Embeds some of the rulings that wait for it.
-    async fn embed_waiting(&self) -> Result<(), RulingError> {
-        let mut state = self.state.lock().await;
-        let rest = state.waiting.len().saturating_sub(AT_ONCE);
-        let ids: Vec<String> = state.waiting[rest..].to_vec();
-        if ids.is_empty() {
-            return Ok(());
+    /// Embeds rulings that wait for it, for about so long: then it is time to hear of changes again.
+    async fn embed_for(&self, long: Duration) -> Result<(), RulingError> {
+        let since = Instant::now();
+        let mut any = false;
+        while since.elapsed() < long && self.embed_waiting().await? {
+            any = true;
         }
-        let mut changes = Vec::with_capacity(ids.len());
-        for id in &ids {
-            // As it is by now.
-            changes.push(Change { number: 0, stored: self.store.get(id).await?, embeddings: Vec::new() });
+        if any {
+            let left = self.waiting().await;
+            tracing::info!(left, "rulings embedded for this model");
         }
-        self.apply(changes).await?;
-        state.waiting.truncate(rest);
-        tracing::info!(left = rest, "rulings embedded for this model");
         Ok(())
+    }
+
+    /// Embeds some of the rulings that wait for it; false if none does. The book is free meanwhile: a ruling that is recorded now
+    /// counts before these do.
+    async fn embed_waiting(&self) -> Result<bool, RulingError> {
+        let _turn = self.embedding.lock().await;
+        let ids = self.state.lock().await.take(TEXTS_AT_ONCE);
+        let (mut changes, mut texts) = (Vec::new(), 0);
+        for id in &ids {
+            if texts >= TEXTS_AT_ONCE {
+                break;
+            }
+            let change = self.unembedded(id).await?;
+            texts += change.stored.ruling.texts().len();
+            changes.push(change);
+        }
+        if changes.is_empty() {
+            return Ok(false);
+        }
+        let router = Arc::clone(&self.router);
+        let work = tokio::task::spawn_blocking(move || embedded(&router, changes));
+        let (mut rulings, mut fresh) = work.await.map_err(|_| RulingError::Panicked)??;
+        let mut state = self.state.lock().await;
+        let unchanged = state.unchanged(rulings.iter().map(|one| one.ruling.id.as_str()));
+        rulings.retain(|one| unchanged.contains(&one.ruling.id));
+        fresh.retain(|one| unchanged.contains(&one.ruling));
+        self.put(rulings).await?;
+        state.finish(&unchanged);
+        drop(state);
+        self.keep(&fresh).await;
+        Ok(true)
+    }
+
+    /// A ruling as it is by now, to be embedded.
+    async fn unembedded(&self, id: &str) -> Result<Change, RulingError> {
+        Ok(Change { number: 0, stored: self.store.get(id).await?, embeddings: Vec::new() })
     }
 
     /// Puts rulings into the book as they now are, embedding those that are not yet.
     async fn apply(&self, changes: Vec<Change>) -> Result<(), RulingError> {
         let router = Arc::clone(&self.router);
-        let work = move || {
-            let (rulings, fresh) = embedded(&router, changes)?;
-            if !rulings.is_empty() {
-                router.set_rulings(Arc::new(router.rulings().with(&rulings)))?;
-            }
-            Ok::<_, RouteError>(fresh)
-        };
-        let fresh = tokio::task::spawn_blocking(work).await.map_err(|_| RulingError::Panicked)??;
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        // They count already; kept embeddings only save time at the next start.
-        if let Err(error) = self.store.keep_embeddings(&self.router.info().version, &fresh).await {
-            tracing::warn!(%error, "embeddings of rulings could not be kept");
-        }
+        let work = tokio::task::spawn_blocking(move || embedded(&router, changes));
+        let (rulings, fresh) = work.await.map_err(|_| RulingError::Panicked)??;
+        self.put(rulings).await?;
+        self.keep(&fresh).await;
         Ok(())
     }
+
+    /// Exchanges the book for one with these rulings. Whoever calls it holds the state.
+    async fn put(&self, rulings: Vec<EmbeddedRuling>) -> Result<(), RulingError> {
+        if rulings.is_empty() {
+            return Ok(());
+        }
+        let router = Arc::clone(&self.router);
+        let work = tokio::task::spawn_blocking(move || router.set_rulings(Arc::new(router.rulings().with(&rulings))));
+        Ok(work.await.map_err(|_| RulingError::Panicked)??)
+    }
+
+    /// They count already; kept embeddings only save time at the next start.
+    async fn keep(&self, fresh: &[Embedded]) {
+        if fresh.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.keep_embeddings(&self.router.info().version, fresh).await {
+            tracing::warn!(%error, "embeddings of rulings could not be kept");
+        }
+    }
+}
+
+/// How many texts of them have no embedding yet.
+fn texts_to_embed(changes: &[Change], width: usize) -> usize {
+    changes.iter().filter(|change| lacks_embeddings(change, width)).map(|change| change.stored.ruling.texts().len()).sum()
+}
+
+/// True for a ruling that counts and that has not an embedding for each of its texts.
+fn lacks_embeddings(change: &Change, width: usize) -> bool {
+    let Change { stored, embeddings, .. } = change;
+    stored.ruling.status == Status::InForce && embeddings.len() != stored.ruling.texts().len() * width
 }
 
 /// The rulings with their embeddings, and those embeddings that had to be computed.
 fn embedded(router: &Router, changes: Vec<Change>) -> Result<(Vec<EmbeddedRuling>, Vec<Embedded>), RouteError> {
     let width = router.info().embedding_size;
-    let missing: Vec<usize> = (0..changes.len())
-        .filter(|i| {
-            let Change { stored, embeddings, .. } = &changes[*i];
-            stored.ruling.status == Status::InForce && embeddings.len() != stored.ruling.texts().len() * width
-        })
-        .collect();
+    let missing: Vec<usize> = (0..changes.len()).filter(|i| lacks_embeddings(&changes[*i], width)).collect();
     let texts: Vec<&str> = missing.iter().flat_map(|i| changes[*i].stored.ruling.texts()).collect();
     let mut computed = router.embed(&texts)?.into_iter();
     let mut fresh = Vec::with_capacity(missing.len());

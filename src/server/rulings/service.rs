@@ -62,9 +62,10 @@ impl RulingDesk {
         Ok(found.map_err(RulingError::from)?)
     }
 
-    /// What is recorded counts from here on. Recorded it is even if this server cannot apply it now: then it does so soon.
-    async fn applied(self: &Arc<Self>) {
-        if let Err(error) = self.catch_up().await {
+    /// What is recorded counts from here on, this ruling above all. Recorded it is even if this server cannot apply it now: then it
+    /// does so soon.
+    async fn applied(self: &Arc<Self>, own: Option<&StoredRuling>) {
+        if let Err(error) = self.catch_up_with(own.map(|own| own.ruling.id.clone())).await {
             tracing::error!(%error, "a ruling was recorded, but is not applied here yet");
         }
     }
@@ -90,7 +91,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
             self.0.store.record_for_case(self.0.parse(ruling, "ruling")?, etag, &case_id, &actor).await
         };
         let stored = stored.map_err(ServiceError::from)?;
-        self.0.applied().await;
+        self.0.applied(Some(&stored)).await;
         let contradictions = self.0.contradictions(&stored).await?;
         Ok(Response::new(proto::RecordRulingResponse { ruling: Some(convert::ruling(&stored)), contradictions }))
     }
@@ -134,7 +135,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let actor = convert::actor(&actor)?;
         let successor = self.0.parse(successor, "successor")?;
         let stored = self.0.store.supersede(&id, &etag, successor, &actor).await.map_err(ServiceError::from)?;
-        self.0.applied().await;
+        self.0.applied(Some(&stored)).await;
         let contradictions = self.0.contradictions(&stored).await?;
         Ok(Response::new(proto::SupersedeRulingResponse { ruling: Some(convert::ruling(&stored)), contradictions }))
     }
@@ -148,7 +149,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let actor = convert::actor(&actor)?;
         let reason = convert::line("reason", &reason, MAX_REASON_CHARS)?;
         let stored = self.0.store.withdraw(&id, &etag, &reason, &actor).await.map_err(ServiceError::from)?;
-        self.0.applied().await;
+        self.0.applied(Some(&stored)).await;
         Ok(Response::new(proto::WithdrawRulingResponse { ruling: Some(convert::ruling(&stored)) }))
     }
 
@@ -171,7 +172,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         request: Request<Streaming<proto::ImportRulingsRequest>>,
     ) -> Result<Response<proto::ImportRulingsResponse>, Status> {
         let response = files::import(&self.0, request.into_inner()).await?;
-        self.0.applied().await;
+        self.0.applied(None).await;
         Ok(Response::new(response))
     }
 
