@@ -164,6 +164,7 @@ async fn all(desk: &RulingDesk, filter: &Filter) -> Result<Vec<RulingDraft>, Sto
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Department;
     use crate::rulings::RulingDraft;
 
     fn draft(id: &str, supersedes: &str) -> RulingDraft {
@@ -180,7 +181,7 @@ mod tests {
     }
 
     fn known() -> Known {
-        Known { departments: [("城管".to_owned(), Vec::new())].into(), districts: Vec::new() }
+        Known::of_model([&Department { id: "城管".to_owned(), name: "城管".to_owned(), training_orders: 0 }])
     }
 
     #[test]
