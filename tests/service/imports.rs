@@ -49,7 +49,7 @@ fn part(data: &[u8]) -> ImportRulingsRequest {
 }
 
 async fn import(client: &mut RulingServiceClient<Channel>, bytes: &[u8]) -> Result<proto::ImportRulingsResponse, Status> {
-    let parts: Vec<ImportRulingsRequest> = bytes.chunks(1 << 20).map(part).collect();
+    let parts: Vec<ImportRulingsRequest> = bytes.chunks(1 << 16).map(part).collect();
     client.import_rulings(tokio_stream::iter(parts)).await.map(tonic::Response::into_inner)
 }
 
