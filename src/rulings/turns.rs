@@ -1,32 +1,37 @@
 //! In which order the rulings of a file are recorded: a row may supersede one that stands further down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::Ruling;
 
 /// Each with its place; a ruling whose predecessor is among them comes after it. Those that name each other in a circle come last.
 pub fn predecessors_first(rulings: Vec<Ruling>) -> Vec<(usize, Ruling)> {
-    let mut waiting: HashMap<String, usize> = HashMap::new();
-    rulings.iter().for_each(|ruling| *waiting.entry(ruling.id.clone()).or_default() += 1);
-    let (mut ordered, mut rest): (Vec<(usize, Ruling)>, Vec<_>) = (Vec::new(), rulings.into_iter().enumerate().collect());
-    loop {
-        let before = rest.len();
-        for (place, ruling) in std::mem::take(&mut rest) {
-            let waits = ruling.supersedes.as_ref().is_some_and(|former| waiting.get(former).is_some_and(|count| *count > 0));
-            if waits {
-                rest.push((place, ruling));
+    // How many rows of an id are still to come, and who waits for the last of them.
+    let mut to_come: HashMap<String, usize> = HashMap::new();
+    rulings.iter().for_each(|ruling| *to_come.entry(ruling.id.clone()).or_default() += 1);
+    let mut held: HashMap<String, Vec<(usize, Ruling)>> = HashMap::new();
+    let mut ordered: Vec<(usize, Ruling)> = Vec::with_capacity(rulings.len());
+    for row in rulings.into_iter().enumerate() {
+        let mut free = VecDeque::from([row]);
+        while let Some((place, ruling)) = free.pop_front() {
+            let former = ruling.supersedes.as_ref().filter(|former| to_come.get(*former).is_some_and(|count| *count > 0));
+            if let Some(former) = former.cloned() {
+                held.entry(former).or_default().push((place, ruling));
                 continue;
             }
-            if let Some(count) = waiting.get_mut(&ruling.id) {
+            if let Some(count) = to_come.get_mut(&ruling.id) {
                 *count -= 1;
+                if *count == 0 {
+                    free.extend(held.remove(&ruling.id).into_iter().flatten());
+                }
             }
             ordered.push((place, ruling));
         }
-        if rest.len() == before || rest.is_empty() {
-            ordered.append(&mut rest);
-            return ordered;
-        }
     }
+    let mut circles: Vec<(usize, Ruling)> = held.into_values().flatten().collect();
+    circles.sort_by_key(|(place, _)| *place);
+    ordered.extend(circles);
+    ordered
 }
 
 #[cfg(test)]
@@ -53,7 +58,7 @@ mod tests {
 
     #[test]
     fn whoever_supersedes_another_row_comes_after_it_and_all_others_stay_in_their_order() {
-        assert_eq!(order(&[("c", "b"), ("x", ""), ("b", "a"), ("a", ""), ("y", "elsewhere")]), [1, 3, 4, 2, 0]);
+        assert_eq!(order(&[("c", "b"), ("x", ""), ("b", "a"), ("a", ""), ("y", "elsewhere")]), [1, 3, 2, 0, 4]);
         assert_eq!(order(&[("a", "b"), ("b", "a"), ("x", "")]), [2, 0, 1], "a circle is not waited for");
         assert_eq!(order(&[("a", ""), ("b", "a"), ("a", "")]), [0, 2, 1], "after every row of its predecessor");
         assert!(order(&[]).is_empty());
