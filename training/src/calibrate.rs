@@ -151,7 +151,7 @@ impl Judged<'_> {
     /// Fits everything that depends on the kind of input.
     pub fn scales(&self) -> Scales {
         let mut scales = Calibration::default().text_only;
-        let own = own(self.orders, self.kind);
+        let own = own(self.orders.iter(), self.kind);
         self.fit_scales(&mut scales, &own);
         let disputed: Vec<(usize, bool)> = self.disputed().into_iter().filter(|(i, _)| own[*i]).collect();
         let (features, outcomes) = self.dispute_features(&scales, &disputed);
@@ -241,12 +241,12 @@ pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>) -> (Calibra
 
 /// Which orders are answered by the numbers for this kind of input: one without category and type is answered by those for text
 /// alone, whoever looked for a category. All of them where none has any, since some numbers there must be.
-fn own(orders: &[WorkOrder], kind: InputKind) -> Vec<bool> {
+pub fn own<'a>(orders: impl Iterator<Item = &'a WorkOrder>, kind: InputKind) -> Vec<bool> {
     let is_own = |order: &WorkOrder| {
         let fields = order.appeal.fields();
         kind == InputKind::TextOnly || second_sentence(&fields.category, &fields.appeal_type).is_some()
     };
-    let own: Vec<bool> = orders.iter().map(is_own).collect();
+    let own: Vec<bool> = orders.map(is_own).collect();
     if own.contains(&true) { own } else { vec![true; own.len()] }
 }
 
@@ -373,8 +373,8 @@ mod tests {
             WorkOrder::parse(row.to_string().as_bytes()).expect("an order")
         };
         let orders = [order("市政/路灯"), order("")];
-        assert_eq!(own(&orders, InputKind::WithCategory), [true, false]);
-        assert_eq!(own(&orders, InputKind::TextOnly), [true, true]);
-        assert_eq!(own(&orders[1..], InputKind::WithCategory), [true], "there is nobody else");
+        assert_eq!(own(orders.iter(), InputKind::WithCategory), [true, false]);
+        assert_eq!(own(orders.iter(), InputKind::TextOnly), [true, true]);
+        assert_eq!(own(orders[1..].iter(), InputKind::WithCategory), [true], "there is nobody else");
     }
 }

@@ -120,7 +120,7 @@ impl DutiesReport {
                 "{:8} {:13} {:7} {department}: {}; {}, {}, {}, {}",
                 if row.taught { "taught" } else { "untaught" },
                 row.input,
-                if row.kept_out { "last" } else { "earlier" },
+                if row.kept_out { "last" } else { "fitted" },
                 row.orders,
                 row.named,
                 row.right,
