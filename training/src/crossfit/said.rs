@@ -84,7 +84,7 @@ pub struct Row<'a> {
 /// What the answers of one kind of input are worth.
 pub fn scales(rows: &[Row<'_>], kind: usize) -> Scales {
     let own = own(rows.iter().map(|one| one.order), [InputKind::TextOnly, InputKind::WithCategory][kind]);
-    let fitted_to = rows.iter().zip(own).filter_map(|(one, own)| own.then(|| one.said.answer(kind, one.row)));
+    let fitted_to = rows.iter().zip(own).filter(|(_, own)| *own).map(|(one, _)| one.said.answer(kind, one.row));
     let answers: Vec<Answer<'_>> = fitted_to.collect();
     let fitted = Sharpness::fit(&answers);
     Scales {
