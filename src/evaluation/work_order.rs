@@ -27,7 +27,7 @@ pub struct WorkOrder {
 
 #[derive(Deserialize)]
 struct Row {
-    order_id: Option<OneOrMany>,
+    order_id: Option<Id>,
     appeal: Option<String>,
     content: Option<String>,
     department: Option<String>,
@@ -40,7 +40,30 @@ struct Row {
     received_on: Option<String>,
 }
 
-/// Exporters write a list, one string with slashes, or a number for an id.
+/// Exporters write text, a number, or a list for an id.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(serde_json::Number),
+    Parts(Vec<String>),
+}
+
+impl Id {
+    /// As it was written, but for blanks around it. A number that no integer holds has lost digits already.
+    fn read(self) -> Result<String, String> {
+        match self {
+            Self::Text(text) => Ok(text.trim().to_owned()),
+            Self::Number(number) if number.is_f64() => {
+                Err("order_id is a number that is not kept to its last digit; write it in quotes".to_owned())
+            }
+            Self::Number(number) => Ok(number.to_string()),
+            Self::Parts(parts) => Ok(parts.join("/")),
+        }
+    }
+}
+
+/// Exporters write a list, one string with slashes, or a number.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -73,7 +96,7 @@ impl WorkOrder {
         let line =
             std::str::from_utf8(line).map_err(|error| format!("{} at byte {}", Self::NOT_UTF8, error.valid_up_to() + 1))?;
         let row: Row = json_line(line).map_err(|fault| fault.to_string())?;
-        let order_id = row.order_id.map(|id| id.list().join("/")).filter(|id| !id.is_empty()).ok_or("order_id is missing")?;
+        let order_id = row.order_id.map(Id::read).transpose()?.filter(|id| !id.is_empty()).ok_or("order_id is missing")?;
         let text =
             row.appeal.filter(|text| !text.trim().is_empty()).or(row.content).ok_or("neither appeal nor content is there")?;
         let fields = AppealFields {
@@ -112,6 +135,25 @@ mod tests {
         let bare = WorkOrder::parse(r#"{"order_id": 17, "content": "路灯坏了"}"#.as_bytes())?;
         assert_eq!((bare.order_id.as_str(), bare.appeal.fields().text.as_str()), ("17", "路灯坏了"));
         Ok(())
+    }
+
+    #[test]
+    fn a_number_of_an_order_stays_as_it_is_written_or_is_refused() {
+        let id = |id: &str| WorkOrder::parse(format!("{{\"order_id\": {id}, \"appeal\": \"路灯坏了\"}}").as_bytes());
+        for (written, read) in [
+            ("\" A|B/ 1 \"", "A|B/ 1"),
+            ("\"A>B\"", "A>B"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("-7", "-7"),
+            ("[\"A\", \"1\"]", "A/1"),
+        ] {
+            assert_eq!(id(written).map(|order| order.order_id), Ok(read.to_owned()));
+        }
+        for number in ["201801310000123456789", "1.5"] {
+            let error = id(number).expect_err("its digits would be lost");
+            assert!(error.contains("write it in quotes"), "{error}");
+        }
+        assert_eq!(id("\"  \"").map(|order| order.order_id), Err("order_id is missing".to_owned()));
     }
 
     #[test]

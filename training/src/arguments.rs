@@ -135,7 +135,7 @@ pub struct LikenessArgs {
     /// Also write the tables here, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write what was found into the model folder.
+    /// Write what was found into the model folder; the model before it stays as DIR.previous.
     #[arg(long)]
     pub write: bool,
 }
@@ -160,7 +160,7 @@ pub struct DutiesArgs {
     /// Also write the table here, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write what was found into the model folder.
+    /// Write what was found into the model folder; the model before it stays as DIR.previous.
     #[arg(long)]
     pub write: bool,
 }

@@ -15,7 +15,7 @@ use candle_core::Tensor;
 use paidan::model::{Artifacts, CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Progress, RunFolder, write_tensors};
+use crate::checkpoint::{Progress, RunFolder, beside, write_tensors};
 use crate::config::TrainConfig;
 use crate::refit;
 
@@ -75,6 +75,7 @@ impl Part {
 /// another base takes part, since that may be the same one adapted; whether it was is for the mean's figures to tell.
 pub fn average(runs: &[PathBuf], models: &[PathBuf], out: &Path, inputs: &[String; 3], base: &Artifacts) -> Result<Progress> {
     ensure!(runs.len() + models.len() >= 2, "a mean needs at least two parts; name each with --run or --model");
+    ensure_nothing_lost(out, runs.iter().chain(models))?;
     let runs = runs.iter().map(|run| (run, Part::of_run(run, inputs)));
     let models = models.iter().map(|model| (model, Part::of_model(model, inputs, base)));
     let mut average_of: Vec<Ingredient> = Vec::new();
@@ -96,7 +97,21 @@ pub fn average(runs: &[PathBuf], models: &[PathBuf], out: &Path, inputs: &[Strin
     write_tensors(&mean, &RunFolder::create(out)?.best())?;
     // There are two at least, so there is a first.
     let first = first.context("nothing takes part")?;
-    Ok(Progress { average_of, ..first })
+    // How the first of them learnt is not how the mean did.
+    Ok(Progress { average_of, history: Vec::new(), losses: Vec::new(), ..first })
+}
+
+/// Refuses an `out` that has a run: the mean would be written over its best variables, and resumed that run would be exported as
+/// what it is not. Nor may it be one of the parts.
+fn ensure_nothing_lost<'a>(out: &Path, mut parts: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    let another = "name another folder as --out";
+    let is_out =
+        |part: &PathBuf| part == out || part.canonicalize().is_ok_and(|part| out.canonicalize().is_ok_and(|out| out == part));
+    ensure!(!parts.any(is_out), "--out {}: takes part in the mean itself; {another}", out.display());
+    let run = beside(out, "run");
+    let has_run = run.is_dir() && RunFolder::open(out)?.has_checkpoint();
+    ensure!(!has_run, "{}: a run that the mean would be written over; {another}", run.display());
+    Ok(())
 }
 
 /// Adds the tensors of one part, times `share`; all must have the same names and shapes.
@@ -144,5 +159,21 @@ mod tests {
         assert!(other_shape.contains("a is [1]"), "{other_shape}");
         let other_name = add(&mut sum, tensors(&[("c", &[1.0, 2.0])]), 1.0).expect_err("another name").to_string();
         assert!(other_name.contains("c is in none"), "{other_name}");
+    }
+
+    #[test]
+    fn a_mean_is_not_written_over_a_run_nor_over_a_part_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (out, part) = (folder.path().join("mean"), folder.path().join("part"));
+        ensure_nothing_lost(&out, [&part].into_iter()).expect("nothing is there");
+        std::fs::create_dir_all(&out).expect("a folder");
+        let refused = ensure_nothing_lost(&out, [&part, &out.join(".")].into_iter()).expect_err("a part").to_string();
+        assert!(refused.contains("takes part in the mean itself"), "{refused}");
+        let checkpoint = folder.path().join("mean.run/checkpoint");
+        std::fs::create_dir_all(&checkpoint).expect("a folder");
+        ensure_nothing_lost(&out, [&part].into_iter()).expect("an earlier mean has no checkpoint");
+        std::fs::write(checkpoint.join("progress.json"), "{}").expect("written");
+        let refused = ensure_nothing_lost(&out, [&part].into_iter()).expect_err("a run").to_string();
+        assert!(refused.contains("mean.run") && refused.contains("name another folder"), "{refused}");
     }
 }

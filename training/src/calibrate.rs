@@ -1,21 +1,26 @@
 //! Calibration on validation orders: temperature and power for the departments, small logistic models for the risks, and the
 //! thresholds beyond which a person should look.
 
-use paidan::evaluation::{DepartmentScores, RiskScores, Truth, WorkOrder, coverage_at, coverage_points};
+use std::ops::RangeInclusive;
+
+use paidan::evaluation::{CoveragePoint, DepartmentScores, RiskScores, Truth, WorkOrder, coverage_at, coverage_points};
 use paidan::model::calibration::{DisputeWeights, ProposalWeights, Scales, entropy, surprise, surprises};
 use paidan::model::{Calibration, DisputeModel, Weighings};
 
-use paidan::routing::Witnesses;
+use paidan::routing::{Witnesses, second_sentence};
 use rayon::prelude::*;
 
 use crate::dataset::Labels;
 use crate::dispute::Hearing;
+use crate::examples::InputKind;
 use crate::logistic;
 use crate::lore::Lore;
 use crate::validate::Answers;
 
 /// Precision that answers must have which go out without a person.
 const PRECISION_ALONE: f64 = 0.95;
+/// Bounds of the probability from which on they do.
+const ALONE: RangeInclusive<f32> = 0.5..=0.99;
 /// Share of orders that may be reviewed for their dispute risk.
 const REVIEW_SHARE: f64 = 0.10;
 /// Share of validation orders that count as unlike anything seen.
@@ -46,6 +51,8 @@ pub struct Judged<'a> {
     pub lore: &'a Lore,
     /// How the witnesses are weighed, if that is known already.
     pub weights: Option<&'a Weighings>,
+    /// What was read of the orders.
+    pub kind: InputKind,
 }
 
 impl Judged<'_> {
@@ -64,10 +71,10 @@ impl Judged<'_> {
         self.orders[order].instructed.iter().filter_map(|name| self.labels.row(name)).collect()
     }
 
-    /// Summed probability of the departments that the operator named, where all is known.
-    fn proposals(&self, scales: &Scales) -> Vec<(f32, bool)> {
+    /// Summed probability of the departments that the operator named, where all is known, of these orders.
+    fn proposals(&self, scales: &Scales, of: impl Iterator<Item = (usize, bool)>) -> Vec<(f32, bool)> {
         let mut proposals = Vec::new();
-        for (i, disputed) in self.disputed() {
+        for (i, disputed) in of {
             let rows = self.proposed(i);
             if !rows.is_empty() {
                 let probabilities = self.answers.probabilities(i, scales);
@@ -111,13 +118,13 @@ impl Judged<'_> {
         Some(Weighings { appeal: appeals.weighing()?, proposal: proposals.weighing()? })
     }
 
-    fn dispute_features(&self, scales: &Scales) -> (Vec<Vec<f64>>, Vec<bool>) {
+    fn dispute_features(&self, scales: &Scales, of: &[(usize, bool)]) -> (Vec<Vec<f64>>, Vec<bool>) {
         let feature = |i: usize| {
             let probabilities = self.answers.probabilities(i, scales);
             let logit = self.answers.dispute_logits.get(i).copied().unwrap_or_default();
             vec![f64::from(logit), f64::from(entropy(&probabilities))]
         };
-        self.disputed().into_iter().map(|(i, disputed)| (feature(i), disputed)).unzip()
+        of.iter().map(|(i, disputed)| (feature(*i), *disputed)).unzip()
     }
 
     /// The orders whose department the model knows, and its row.
@@ -126,9 +133,10 @@ impl Judged<'_> {
     }
 
     /// What the encoder and the words are worth, by the least negative log-likelihood.
-    fn fit_scales(&self, scales: &mut Scales) {
+    fn fit_scales(&self, scales: &mut Scales, own: &[bool]) {
         let known: Vec<Answer<'_>> = self
             .known()
+            .filter(|(i, _)| own[*i])
             .map(|(i, row)| Answer {
                 surprises: surprises(&self.answers.department_logits[i]),
                 margins: self.answers.margins(i),
@@ -143,13 +151,18 @@ impl Judged<'_> {
     /// Fits everything that depends on the kind of input.
     pub fn scales(&self) -> Scales {
         let mut scales = Calibration::default().text_only;
-        self.fit_scales(&mut scales);
-        let (features, outcomes) = self.dispute_features(&scales);
+        let own = own(self.orders.iter(), self.kind);
+        self.fit_scales(&mut scales, &own);
+        let disputed: Vec<(usize, bool)> = self.disputed().into_iter().filter(|(i, _)| own[*i]).collect();
+        let (features, outcomes) = self.dispute_features(&scales, &disputed);
         if let Some(weights) = logistic::fit(&features, &outcomes, RIDGE) {
             scales.dispute = DisputeWeights { head: weights[0] as f32, entropy: weights[1] as f32, bias: weights[2] as f32 };
         }
-        let (features, outcomes): (Vec<Vec<f64>>, Vec<bool>) =
-            self.proposals(&scales).into_iter().map(|(p, disputed)| (vec![f64::from(surprise(p))], disputed)).unzip();
+        let (features, outcomes): (Vec<Vec<f64>>, Vec<bool>) = self
+            .proposals(&scales, disputed.into_iter())
+            .into_iter()
+            .map(|(p, disputed)| (vec![f64::from(surprise(p))], disputed))
+            .unzip();
         if let Some(weights) = logistic::fit(&features, &outcomes, RIDGE) {
             scales.proposal = ProposalWeights { surprise: weights[0] as f32, bias: weights[1] as f32 };
         }
@@ -177,7 +190,7 @@ impl Judged<'_> {
                 scores.disputes.push(scales.dispute_risk(self.answers.dispute_logits[i], &probabilities), disputed);
             }
         }
-        for (probability, disputed) in self.proposals(scales) {
+        for (probability, disputed) in self.proposals(scales, self.disputed().into_iter()) {
             scores.proposals.push(scales.proposal_risk(probability), disputed);
         }
         scores
@@ -216,15 +229,31 @@ pub fn calibrate(text_only: &Judged<'_>, with_category: &Judged<'_>) -> (Calibra
     let nearest = |embedding: &Vec<f32>| text_only.lore.cosines(embedding).into_iter().fold(-1.0, f32::max);
     let familiarity: Vec<f32> = text_only.answers.embeddings.iter().map(nearest).collect();
     let points = coverage_points(&scores.departments.confidences());
-    let alone = coverage_at(&points, PRECISION_ALONE).and_then(|coverage| coverage.threshold);
     let review = &mut calibration.review;
-    review.confidence = alone.map_or(review.confidence, |threshold| (threshold as f32).clamp(0.5, 0.99));
+    review.confidence = alone(&points).unwrap_or(review.confidence);
     review.margin = CLOSE_MARGIN;
     review.text_tokens = SHORT_TOKENS;
     let risks: Vec<f32> = scores.disputes.pairs().iter().map(|(risk, _)| *risk).collect();
     review.dispute_risk = quantile(&risks, 1.0 - REVIEW_SHARE).unwrap_or(review.dispute_risk);
     review.familiarity = quantile(&familiarity, UNLIKE_SHARE).unwrap_or(review.familiarity);
     (calibration, dispute)
+}
+
+/// Which orders are answered by the numbers for this kind of input: one without category and type is answered by those for text
+/// alone, whoever looked for a category. All of them where none has any, since some numbers there must be.
+pub fn own<'a>(orders: impl Iterator<Item = &'a WorkOrder>, kind: InputKind) -> Vec<bool> {
+    let is_own = |order: &WorkOrder| {
+        let fields = order.appeal.fields();
+        kind == InputKind::TextOnly || second_sentence(&fields.category, &fields.appeal_type).is_some()
+    };
+    let own: Vec<bool> = orders.map(is_own).collect();
+    if own.contains(&true) { own } else { vec![true; own.len()] }
+}
+
+/// Least probability of a lead that goes out alone; the strictest where no answer is sure enough, `None` where there is none.
+fn alone(points: &[CoveragePoint]) -> Option<f32> {
+    let coverage = coverage_at(points, PRECISION_ALONE)?;
+    Some(coverage.threshold.map_or(*ALONE.end(), |threshold| (threshold as f32).clamp(*ALONE.start(), *ALONE.end())))
 }
 
 /// What was answered to an order whose department is known.
@@ -322,4 +351,30 @@ fn quantile(values: &[f32], share: f64) -> Option<f32> {
     sorted.sort_by(f32::total_cmp);
     let at = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
     sorted.get(at).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_answer_is_sure_enough_the_threshold_is_the_strictest() {
+        let alone = |pairs: &[(f32, bool)]| alone(&coverage_points(pairs));
+        assert_eq!(alone(&[(0.9, false), (0.8, true)]), Some(0.99), "a half of them is right at best");
+        assert_eq!(alone(&[(0.9, true), (0.8, false)]), Some(0.9));
+        assert_eq!(alone(&[(0.3, true)]), Some(0.5), "one order does not let everything out");
+        assert_eq!(alone(&[]), None);
+    }
+
+    #[test]
+    fn orders_without_a_category_have_no_say_in_what_one_is_worth() {
+        let order = |category: &str| {
+            let row = serde_json::json!({"order_id": "1", "appeal": "路灯坏了", "category": category});
+            WorkOrder::parse(row.to_string().as_bytes()).expect("an order")
+        };
+        let orders = [order("市政/路灯"), order("")];
+        assert_eq!(own(orders.iter(), InputKind::WithCategory), [true, false]);
+        assert_eq!(own(orders.iter(), InputKind::TextOnly), [true, true]);
+        assert_eq!(own(orders[1..].iter(), InputKind::WithCategory), [true], "there is nobody else");
+    }
 }

@@ -56,8 +56,8 @@ pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress, when: W
          - \"Disputed\" means here that another department than the one first asked handled the order: a weak label.\n\
          - An order longer than the model reads is read from its head and its tail, and flagged.\n\n\
          ## Made with\n\n\
-         Source commit {commit}{calibrated}. {runs}Learning rate {rate:e}, batches of {batch}, at most {tokens} tokens, label smoothing \
-         {smoothing}. The whole configuration and the hashes of data and files are in `manifest.json`.\n",
+         Source commit {commit}{calibrated}. {runs}{learnt}The whole configuration and the hashes of data and files are in \
+         `manifest.json`.\n",
         name = manifest.name,
         version = manifest.version,
         count = labels.departments.len(),
@@ -73,10 +73,7 @@ pub fn render(manifest: &Manifest, labels: &Labels, progress: &Progress, when: W
         departments = departments.join(", "),
         calibrated = calibrated,
         runs = runs(progress),
-        rate = config.learning_rate,
-        batch = config.batch_size,
-        tokens = config.max_tokens,
-        smoothing = config.label_smoothing,
+        learnt = learnt(progress),
     )
 }
 
@@ -127,6 +124,17 @@ fn held_out(manifest: &Manifest) -> String {
          chosen with these orders in view. There are few disputes among them: differences of a few hundredths are chance.\n\n\
          | | dispute, text alone | dispute, with category | proposed dispatch, text alone | proposed dispatch, with category |\n\
          |---|---|---|---|---|\n{rows}\n"
+    )
+}
+
+/// How the run learnt, in a sentence; nothing of a mean, each of whose runs may have learnt in another way.
+fn learnt(Progress { config, average_of, .. }: &Progress) -> String {
+    if !average_of.is_empty() {
+        return String::new();
+    }
+    format!(
+        "Learning rate {:e}, batches of {}, at most {} tokens, label smoothing {}. ",
+        config.learning_rate, config.batch_size, config.max_tokens, config.label_smoothing
     )
 }
 

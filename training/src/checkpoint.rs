@@ -163,12 +163,7 @@ impl RunFolder {
         }
         write_tensors(&tensors, &new.join(STATE))?;
         write_flushed(&new.join(PROGRESS), &serde_json::to_vec_pretty(progress)?)?;
-        if old.exists() {
-            std::fs::remove_dir_all(&old)?;
-        }
-        if current.exists() {
-            std::fs::rename(&current, &old)?;
-        }
+        make_way(&current, &old)?;
         std::fs::rename(&new, &current)?;
         File::open(&self.root)?.sync_all()?;
         if old.exists() {
@@ -216,6 +211,17 @@ impl RunFolder {
     }
 }
 
+/// Makes `current` the old one. Where a kill came between two renames there is an old one only: it stays until the new is there.
+fn make_way(current: &Path, old: &Path) -> Result<()> {
+    if !current.exists() {
+        return Ok(());
+    }
+    if old.exists() {
+        std::fs::remove_dir_all(old)?;
+    }
+    Ok(std::fs::rename(current, old)?)
+}
+
 /// `<path>.<suffix>`, beside it.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -252,5 +258,31 @@ mod tests {
         run.clear().expect("cleared");
         assert!(!run.best().exists() && !run.path().join("checkpoint").exists());
         run.clear().expect("nothing to clear is no fault");
+    }
+
+    #[test]
+    fn the_only_checkpoint_is_not_removed_before_the_next_one_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (current, old) = (folder.path().join("checkpoint"), folder.path().join("checkpoint.old"));
+        std::fs::create_dir(&old).expect("a folder");
+        make_way(&current, &old).expect("nothing is in the way");
+        assert!(old.is_dir(), "a kill came between the two renames");
+        std::fs::create_dir_all(current.join("newer")).expect("a folder");
+        make_way(&current, &old).expect("made way");
+        assert!(old.join("newer").is_dir() && !current.exists());
+    }
+
+    #[test]
+    fn figures_come_back_from_a_checkpoint_to_the_last_digit() {
+        // Some of these were read one unit in the last place off.
+        let mut value = 0.5f64;
+        let losses: Vec<f64> = std::iter::repeat_with(|| {
+            value = 3.9 * value * (1.0 - value);
+            value
+        })
+        .take(2_000)
+        .collect();
+        let read: Vec<f64> = serde_json::from_slice(&serde_json::to_vec_pretty(&losses).expect("json")).expect("numbers");
+        assert_eq!(read, losses);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use paidan::model::ops::Products;
+use paidan::model::{Artifacts, ops::Products};
 use serde::{Deserialize, Serialize};
 
 /// What matrices are multiplied in. Variables, sums and all else are f32 either way.
@@ -157,5 +157,30 @@ impl TrainConfig {
         }
         ensure!(self.max_tokens >= 8, "max_tokens must be at least 8, not {}", self.max_tokens);
         Ok(())
+    }
+}
+
+/// Refuses to read longer inputs than the base model has positions for: the first long order would end the run, hours later.
+pub fn ensure_fits(max_tokens: usize, base: &Artifacts) -> Result<()> {
+    let most = base.config.max_position_embeddings;
+    ensure!(
+        max_tokens <= most,
+        "max_tokens is {max_tokens}, but the base model reads {most} at most; lower it in the configuration"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_are_longer_than_the_base_model_reads_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        crate::support::write_base_model(folder.path(), 1);
+        let base = Artifacts::open(folder.path()).expect("a base model");
+        ensure_fits(512, &base).expect("as many as it has positions");
+        let refused = ensure_fits(513, &base).expect_err("one more").to_string();
+        assert!(refused.contains("max_tokens is 513, but the base model reads 512 at most"), "{refused}");
     }
 }

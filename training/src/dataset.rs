@@ -181,7 +181,11 @@ impl Labels {
             .filter(|id| !validation.orders.iter().any(|order| order.department.as_deref() == Some(id)))
             .collect();
         if !absent.is_empty() {
-            crate::say(&format!("no validation order, so nothing will be measured for: {}", absent.join(", ")));
+            crate::say(&format!(
+                "no validation order, so each that has {min_orders} training orders counts as 0 in macro-F1, and accuracy says \
+                 nothing of it: {}",
+                absent.join(", ")
+            ));
         }
         let mut judged = validation.orders.iter().filter_map(|order| self.row(order.department.as_deref()?));
         if !judged.any(|row| self.departments[row].training_orders >= min_orders) {
@@ -202,5 +206,25 @@ impl Labels {
     pub fn has_disputes(training: &Orders) -> bool {
         let says = |value| training.orders.iter().any(|order| order.rerouted == Some(value));
         says(true) && says(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_whose_numbers_only_look_alike_are_not_taken_for_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("orders.jsonl");
+        let row = |id: &str| format!("{{\"order_id\": {id}, \"appeal\": \"路灯坏了\", \"department\": \"城管\"}}\n");
+        let ids = ["201801310000123456781", "201801310000123456782", "\"A|B/ 1\"", "\"A/B/1\"", "17"];
+        std::fs::write(&path, ids.map(row).concat()).expect("written");
+        let orders = Orders::read(&path).expect("orders");
+        let kept: Vec<&str> = orders.orders.iter().map(|order| order.order_id.as_str()).collect();
+        assert_eq!(kept, ["A|B/ 1", "A/B/1", "17"]);
+        let faults: Vec<u64> = orders.faults.iter().map(|fault| fault.line).collect();
+        assert_eq!(faults, [1, 2], "{:?}", orders.faults);
+        assert!(orders.faults.iter().all(|fault| fault.reason.contains("write it in quotes")), "{:?}", orders.faults);
     }
 }

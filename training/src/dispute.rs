@@ -11,13 +11,12 @@
 use std::collections::BTreeMap;
 
 use paidan::catalog::Day;
-use paidan::evaluation::{REVIEW_BUDGETS, RiskMeasures, RiskScores, WorkOrder};
+use paidan::evaluation::{REVIEW_BUDGETS, RiskMeasures, RiskScores};
 use paidan::model::{Weighing, Weight, Witness};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::dataset::Labels;
 use crate::logistic;
 
 /// Keeps the common weight from running away.
@@ -26,8 +25,6 @@ const RIDGE: f64 = 0.1;
 const FREEDOM: f64 = 0.05;
 /// Less spread than this is none.
 const LEAST_SPREAD: f64 = 1e-6;
-/// Orders of nobody in particular that a department's history is mixed with.
-const PRIOR_ORDERS: f64 = 20.0;
 /// Folds, and how often they are drawn anew: one drawing of so few disputes is chance.
 const FOLDS: usize = 5;
 const DRAWINGS: u64 = 10;
@@ -79,25 +76,13 @@ impl Hearing {
     /// other months.
     pub fn settled(mut self) -> Self {
         let own = Self { weights: None, ..self.clone() };
-        if self.weights.is_some() && own.held_out_loss() < self.held_out_loss() {
-            self.weights = None;
+        if self.weights.is_some() {
+            let (own, given) = held_out_losses(&own, &self);
+            if own < given {
+                self.weights = None;
+            }
         }
         self
-    }
-
-    /// Mean `-ln` of what was said of the outcomes, on folds that the weights were not fitted on; the mean of several drawings.
-    fn held_out_loss(&self) -> f64 {
-        let surprise = |(risk, outcome): &(f32, bool)| {
-            let said = if *outcome { *risk } else { 1.0 - risk };
-            -f64::from(said.max(1e-6)).ln()
-        };
-        let (mut sum, mut count) = (0.0, 0usize);
-        for drawing in 0..DRAWINGS {
-            let scores = self.cross_validated(drawing);
-            sum += scores.pairs().iter().map(surprise).sum::<f64>();
-            count += scores.pairs().len();
-        }
-        sum / count.max(1) as f64
     }
 
     /// These weights, by a common factor, on witnesses as they speak here.
@@ -211,6 +196,13 @@ impl Hearing {
     }
 
     fn cross_validated(&self, seed: u64) -> RiskScores {
+        let mut scores = RiskScores::default();
+        self.held_out_risks(seed).iter().for_each(|(row, risk)| scores.push(*risk, self.outcomes[*row]));
+        scores
+    }
+
+    /// Rows with their risk, each by weights that were fitted on the other folds. A fold is left out where nothing could be fitted.
+    fn held_out_risks(&self, seed: u64) -> Vec<(usize, f32)> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // Each outcome is dealt out by itself, so that no fold is without disputes.
         let mut fold = vec![0; self.outcomes.len()];
@@ -223,14 +215,37 @@ impl Hearing {
                 dealt += 1;
             }
         }
-        let mut scores = RiskScores::default();
+        let mut risks = Vec::with_capacity(fold.len());
         for held_out in 0..FOLDS {
             let (inside, outside): (Vec<usize>, Vec<usize>) = (0..fold.len()).partition(|row| fold[*row] != held_out);
             if let Some(weighing) = self.only(&inside).weighing() {
-                self.only(&outside).scores(&weighing).pairs().iter().for_each(|(risk, outcome)| scores.push(*risk, *outcome));
+                let risk = |row: usize| weighing.risk(&weighing.contributions(&self.values[row]));
+                risks.extend(outside.into_iter().map(|row| (row, risk(row))));
             }
         }
-        scores
+        risks
+    }
+}
+
+/// Mean `-ln` of what two weighings of the same orders said of the outcomes, on folds that the weights were not fitted on; the mean
+/// of several drawings. Only where both said something: infinite if that is nowhere, so that to say nothing is not the best.
+fn held_out_losses(one: &Hearing, other: &Hearing) -> (f64, f64) {
+    let (mut sums, mut count) = ((0.0, 0.0), 0usize);
+    for drawing in 0..DRAWINGS {
+        let others: BTreeMap<usize, f32> = other.held_out_risks(drawing).into_iter().collect();
+        for (row, risk) in one.held_out_risks(drawing) {
+            let Some(other) = others.get(&row) else { continue };
+            let surprise = |risk: f32| {
+                let said = if one.outcomes[row] { risk } else { 1.0 - risk };
+                -f64::from(said.max(1e-6)).ln()
+            };
+            sums = (sums.0 + surprise(risk), sums.1 + surprise(*other));
+            count += 1;
+        }
+    }
+    match count {
+        0 => (f64::INFINITY, f64::INFINITY),
+        _ => (sums.0 / count as f64, sums.1 / count as f64),
     }
 }
 
@@ -251,29 +266,6 @@ impl Scaled {
 
 fn common(measures: &RiskMeasures) -> [(&'static str, Option<f64>); 3] {
     [("auc", measures.auc), ("average_precision", measures.average_precision), ("ece", measures.ece)]
-}
-
-/// For each department how often dispatches to it came back, in log-odds above those of all; 0 where nobody was asked.
-pub fn history<'a>(training: impl Iterator<Item = &'a WorkOrder>, labels: &Labels) -> Vec<f32> {
-    let mut asked = vec![(0f64, 0f64); labels.departments.len()];
-    let (mut all, mut back) = (0f64, 0f64);
-    for order in training {
-        let Some(disputed) = order.rerouted.map(|disputed| f64::from(u8::from(disputed))) else { continue };
-        for row in order.instructed.iter().filter_map(|name| labels.row(name)) {
-            asked[row].0 += 1.0;
-            asked[row].1 += disputed;
-            all += 1.0;
-            back += disputed;
-        }
-    }
-    if back <= 0.0 || back >= all {
-        return vec![0.0; asked.len()];
-    }
-    let share = back / all;
-    let log_odds = |share: f64| (share / (1.0 - share)).ln();
-    let above =
-        |(orders, back): &(f64, f64)| log_odds((back + PRIOR_ORDERS * share) / (orders + PRIOR_ORDERS)) - log_odds(share);
-    asked.iter().map(|one| above(one) as f32).collect()
 }
 
 #[cfg(test)]
@@ -336,6 +328,19 @@ mod tests {
         };
         assert!(given(1.0, 0.0), "the head knows");
         assert!(!given(0.0, 1.0), "the words do not");
+    }
+
+    #[test]
+    fn own_weights_that_cannot_be_fitted_are_not_the_best_that_can_be() {
+        let mut hearing = hearing();
+        // Everybody speaks against his own sense, so that nobody is heard.
+        for (values, disputed) in hearing.values.iter_mut().zip(&hearing.outcomes) {
+            *values = vec![(Witness::Head, Some(if *disputed { -1.0 } else { 1.0 }))];
+        }
+        assert_eq!(hearing.weighing(), None);
+        let witnesses = BTreeMap::from([(Witness::Head, Weight { typical: 0.0, spread: 1.0, weight: 1.0 })]);
+        hearing.weights = Some(Weighing { bias: 0.0, witnesses });
+        assert!(hearing.settled().weights.is_some(), "nothing foretold better");
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! Nobody has orders of departments yet to be founded, so each department of the catalogue plays the newcomer in turn, and on later
 //! orders it is asked: where the appeal is liker to its duties than to all others' by a margin, is the order really its own? Bounds
-//! are fitted on all validation months but the last, and their precision is stated on the last.
+//! are fitted on all validation months but the last, and their precision is stated on the last, if there are several months.
 //!
 //! The served model did learn these departments' orders, only the name is taken from it: its embeddings lie where their duties lie,
 //! and that flatters. So models may be given that were trained without some of the departments (`--untaught`): there they are new
 //! indeed. If there are any, the bound and its precision come from them alone. Their orders are asked about only one newcomer at a
 //! time: orders of the other departments that they were not taught are left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,13 +17,14 @@ use anyhow::{Context, Result, ensure};
 use chrono::Datelike;
 use paidan::catalog::DepartmentCatalog;
 use paidan::evaluation::WorkOrder;
-use paidan::model::DutyBound;
+use paidan::model::{Artifacts, DutyBound, Setting};
 use paidan::routing::Router;
 use paidan::text::{Appeal, AppealFields};
 use serde::Serialize;
 
 use crate::amend::amend;
 use crate::dataset::Orders;
+use crate::opening::ensure_not_learnt_from;
 
 /// Appeals in one pass.
 const AT_ONCE: usize = 16;
@@ -79,6 +80,10 @@ pub struct DutiesRow {
 pub struct DutiesReport {
     /// For `calibration.json`; `None` if no margin reached the precision.
     pub bound: Option<DutyBound>,
+    /// False if too few orders are like any duty to judge a margin by.
+    pub judged: bool,
+    /// Whether the precision is of the last month; else it is of the very orders that the bound was fitted on, and flattered.
+    pub of_last_month: bool,
     /// All, and by department.
     pub rows: Vec<DutiesRow>,
 }
@@ -86,9 +91,20 @@ pub struct DutiesReport {
 impl DutiesReport {
     /// For people.
     pub fn text(&self) -> String {
-        let Some(bound) = &self.bound else { return format!("no margin reaches {PRECISION}: no newcomer is named\n") };
+        let Some(bound) = &self.bound else {
+            return match self.judged {
+                true => format!("no margin reaches {PRECISION}: no newcomer is named\n"),
+                false => {
+                    format!("fewer than {LEAST_ORDERS} orders are like any newcomer's duty: nothing can be judged by them\n")
+                }
+            };
+        };
+        let judged_on = match self.of_last_month {
+            true => "on the last month",
+            false => "on the orders that they were fitted on, since no later month has enough",
+        };
         let mut text = format!(
-            "similarity from {:.3}, margin from {:.3}: precision {:.3} on the last month\n",
+            "similarity from {:.3}, margin from {:.3}: precision {:.3} {judged_on}\n",
             bound.similarity, bound.margin, bound.precision
         );
         text.push_str("model, input, months, department: orders; named, rightly, precision, recall\n");
@@ -104,7 +120,7 @@ impl DutiesReport {
                 "{:8} {:13} {:7} {department}: {}; {}, {}, {}, {}",
                 if row.taught { "taught" } else { "untaught" },
                 row.input,
-                if row.kept_out { "last" } else { "earlier" },
+                if row.kept_out { "last" } else { "fitted" },
                 row.orders,
                 row.named,
                 row.right,
@@ -119,13 +135,17 @@ impl DutiesReport {
 /// Lets departments of the catalogue play the newcomer. `write` puts the bound into the folder of `model`.
 pub fn measure(model: &Path, catalog: &Path, validation: &Path, untaught: &[PathBuf], write: bool) -> Result<DutiesReport> {
     let catalog = DepartmentCatalog::open(catalog)?;
-    let orders = Orders::read(validation)?.orders;
+    let orders = Orders::read(validation)?;
+    orders.report_faults();
     let mut trials: BTreeMap<(bool, &str), Vec<Trial>> = BTreeMap::new();
     for (folder, taught) in std::iter::once((model, true)).chain(untaught.iter().map(|folder| (folder.as_path(), false))) {
         crate::say(&format!("{}: reading the orders", folder.display()));
-        let router = Router::open(folder).with_context(|| format!("{}: the model was refused", folder.display()))?;
+        let refused = || format!("{}: the model was refused", folder.display());
+        let artifacts = Artifacts::open(folder).with_context(refused)?;
+        ensure_not_learnt_from(folder, artifacts.manifest.as_ref(), &orders)?;
+        let router = Router::from_artifacts(artifacts, Setting::default()).with_context(refused)?;
         for (input, categories) in [("text_only", false), ("with_category", true)] {
-            let tried = tried(&router, &catalog, &orders, categories, taught)?;
+            let tried = tried(&router, &catalog, &orders.orders, categories, taught)?;
             trials.entry((taught, input)).or_default().extend(tried);
         }
     }
@@ -134,17 +154,52 @@ pub fn measure(model: &Path, catalog: &Path, validation: &Path, untaught: &[Path
         let chosen = trials.iter().filter(|((taught, _), _)| *taught == untaught.is_empty());
         chosen.map(|(_, trials)| trials.iter().filter(|trial| trial.kept_out == kept_out).collect()).collect()
     };
-    let bound = fit(&judges(false)).map(|bound| {
-        let last = judges(true).into_iter().flatten().filter(|trial| trial.named(&bound)).collect::<Vec<_>>();
-        let right = last.iter().filter(|trial| trial.right).count();
-        // Two figures: more would claim more than so few orders can say.
-        DutyBound { precision: (100.0 * right as f32 / last.len().max(1) as f32).round() / 100.0, ..bound }
-    });
+    let (fitted, last) = (judges(false), judges(true));
+    let judged = is_enough(&fitted);
+    let found = fit(&fitted).map(|bound| stated(bound, &fitted, &last));
+    let of_last_month = found.as_ref().is_some_and(|(_, of_last_month)| *of_last_month);
+    let bound = found.map(|(bound, _)| bound);
     let rows = bound.iter().flat_map(|bound| tabulated(&trials, bound)).collect();
     if write {
+        ensure!(
+            judged,
+            "{}: fewer than {LEAST_ORDERS} orders are like any newcomer's duty; nothing is written of what cannot be judged",
+            validation.display()
+        );
         amend(model, |calibration| calibration.duties = bound.clone())?;
     }
-    Ok(DutiesReport { bound, rows })
+    Ok(DutiesReport { bound, judged, of_last_month, rows })
+}
+
+/// The month that is kept apart: the last, if there is any other to fit on.
+fn kept_apart(orders: &[WorkOrder]) -> Option<(i32, u32)> {
+    let months: BTreeSet<(i32, u32)> = orders.iter().filter_map(month).collect();
+    if months.len() > 1 { months.last().copied() } else { None }
+}
+
+/// The bound with its precision, and whether that is of the last month: where too few are named there, it is of the fitted orders.
+fn stated(bound: DutyBound, fitted: &[Vec<&Trial>], last: &[Vec<&Trial>]) -> (DutyBound, bool) {
+    let named = |inputs: &[Vec<&Trial>]| -> Vec<bool> {
+        inputs.iter().flatten().filter(|trial| trial.named(&bound)).map(|trial| trial.right).collect()
+    };
+    let later = named(last);
+    let of_last_month = later.len() >= LEAST_ORDERS;
+    let judged = if of_last_month { later } else { named(fitted) };
+    let right = judged.iter().filter(|right| **right).count();
+    // Two figures: more would claim more than so few orders can say.
+    let precision = (100.0 * right as f32 / judged.len().max(1) as f32).round() / 100.0;
+    (DutyBound { precision, ..bound }, of_last_month)
+}
+
+/// True if the most generous bound names enough orders of every input to say how often it is right.
+fn is_enough(inputs: &[Vec<&Trial>]) -> bool {
+    let least =
+        DutyBound { similarity: hundredths(*SIMILARITIES.start()), margin: hundredths(*MARGINS.start()), precision: 0.0 };
+    inputs.iter().all(|trials| trials.iter().filter(|trial| trial.named(&least)).count() >= LEAST_ORDERS)
+}
+
+fn hundredths(count: u16) -> f32 {
+    f32::from(count) / 100.0
 }
 
 /// Every order of the file, asked about every department that can play the newcomer.
@@ -164,7 +219,7 @@ fn tried(
     let duties = router.embed(&places.iter().map(|(_, text)| *text).collect::<Vec<_>>())?;
     let mut newcomers: Vec<&str> = places.iter().map(|(id, _)| *id).filter(|id| knows(id) == taught).collect();
     newcomers.dedup();
-    let last = orders.iter().filter_map(month).max();
+    let last = kept_apart(orders);
     let mut trials = Vec::new();
     for (order, embedding) in orders.iter().zip(embeddings(router, orders, categories)?) {
         let mut likest: BTreeMap<&str, f32> = BTreeMap::new();
@@ -217,8 +272,7 @@ fn embeddings(router: &Router, orders: &[WorkOrder], categories: bool) -> Result
 
 /// Of the bounds at which each input reaches the precision, the one that finds most; of several, the most generous.
 fn fit(inputs: &[Vec<&Trial>]) -> Option<DutyBound> {
-    let share = |hundredths: u16| f32::from(hundredths) / 100.0;
-    let at = |similarity, margin| DutyBound { similarity: share(similarity), margin: share(margin), precision: 0.0 };
+    let at = |similarity, margin| DutyBound { similarity: hundredths(similarity), margin: hundredths(margin), precision: 0.0 };
     let found = |bound: &DutyBound| -> Option<usize> {
         let mut found = 0;
         for trials in inputs {
@@ -294,5 +348,32 @@ mod tests {
         let rows = tabulated(&table, &DutyBound { similarity: 0.5, margin: 0.2, precision: 0.0 });
         let counts: Vec<_> = rows.iter().map(|row| (row.department.as_str(), row.orders, row.named, row.right)).collect();
         assert_eq!(counts, [("", 6, 5, 4), ("数据", 6, 5, 4)]);
+    }
+
+    #[test]
+    fn a_month_is_kept_apart_only_if_there_is_another_to_fit_on() {
+        let order = |day: Option<&str>| {
+            let row = serde_json::json!({"order_id": "1", "appeal": "路灯不亮", "received_on": day});
+            WorkOrder::parse(row.to_string().as_bytes()).expect("an order")
+        };
+        let (january, february) = (order(Some("2018-01-05")), order(Some("2018-02-01")));
+        assert_eq!(kept_apart(&[january.clone(), order(None), january.clone()]), None, "one month only");
+        assert_eq!(kept_apart(&[order(None)]), None, "nobody knows");
+        assert_eq!(kept_apart(&[february, january]), Some((2018, 2)));
+    }
+
+    #[test]
+    fn the_precision_is_of_the_last_month_only_if_enough_are_named_there() {
+        let (fitted, few, many) = (trials(&[(0.3, 30, 10)]), trials(&[(0.3, 0, 29)]), trials(&[(0.3, 20, 20)]));
+        let refer = |trials: &'static [Trial]| vec![trials.iter().collect::<Vec<&Trial>>()];
+        let [fitted, few, many] = [fitted, few, many].map(|trials| refer(Vec::leak(trials)));
+        let bound = || DutyBound { similarity: 0.5, margin: 0.2, precision: 0.0 };
+        let stated = |last: &[Vec<&Trial>]| {
+            let (bound, of_last_month) = stated(bound(), &fitted, last);
+            (bound.precision, of_last_month)
+        };
+        assert_eq!(stated(&few), (0.75, false), "not nought of twenty-nine");
+        assert_eq!(stated(&many), (0.5, true));
+        assert!(is_enough(&fitted) && !is_enough(&few), "twenty-nine orders say nothing");
     }
 }

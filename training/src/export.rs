@@ -9,15 +9,17 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use paidan::model::{
-    Artifacts, BertConfig, CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS, DataRecord, Encoder, FileRecord, Int8Gate, Manifest,
-    Precision, Setting, file, sha256_hex,
+    Artifacts, BertConfig, CENTRES, Calibration, DEPARTMENT_WORDS, DISPUTE_WORDS, DataRecord, Encoder, FileRecord, Int8Gate,
+    Manifest, Precision, Setting, file, sha256_hex,
 };
 use paidan::text::AppealTokenizer;
 
+use crate::amend::{CARD, version};
 use crate::apart::when;
 use crate::calibrate::{Judged, Scores, calibrate};
 use crate::card;
 use crate::checkpoint::{Progress, RunFolder, write_flushed, write_tensors};
+use crate::config::TrainConfig;
 use crate::crossfit::CrossWeights;
 use crate::dataset::{Labels, Orders};
 use crate::dispute::Hearing;
@@ -67,6 +69,30 @@ impl Export<'_> {
         Ok(manifest)
     }
 
+    /// The manifest of the model in `out` if it is this run's already: whole, of the same configuration and orders, and with the
+    /// best variables as its weights. To write it again would only push out what stays as `<out>.previous`.
+    pub fn written(&self, out: &Path) -> Result<Option<Manifest>> {
+        let Ok(Artifacts { tensors, manifest: Some(manifest), .. }) = Artifacts::open(out) else { return Ok(None) };
+        let configuration: Option<TrainConfig> = serde_json::from_value(manifest.configuration.clone()).ok();
+        let learnt_from = [&manifest.data.training_sha256, &manifest.data.validation_sha256];
+        if configuration.as_ref() != Some(&self.progress.config)
+            || learnt_from != [&self.training.sha256, &self.validation.sha256]
+        {
+            return Ok(None);
+        }
+        for (name, best) in RunFolder::create(out)?.load_best()? {
+            let stored = best.to_dtype(DType::F16)?.to_dtype(DType::F32)?;
+            let is_same = |tensor: &Tensor| -> candle_core::Result<bool> {
+                let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+                Ok(tensor.shape() == stored.shape() && values(tensor)? == values(&stored)?)
+            };
+            if !tensors.get(&name).map(is_same).transpose()?.unwrap_or(false) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(manifest))
+    }
+
     /// Writes the model folder of these weights; returns its manifest, and how it judged text alone and with the category.
     pub fn write_weighted(&self, out: &Path, tensors: HashMap<String, Tensor>) -> Result<(Manifest, [Scores; 2])> {
         let new = fresh_beside(out)?;
@@ -78,7 +104,10 @@ impl Export<'_> {
         let limit = artifacts.config.max_position_embeddings;
         crate::say("finding the departments' centres and what became of earlier disputes");
         let seen = answer(&exact, self.training_examples, self.tokenizer, InputKind::TextOnly, limit)?;
-        let lore = Lore::of(self.training.orders.iter(), self.training_examples, &seen, self.labels);
+        let lore = Lore::of(self.training.orders.iter(), self.training_examples, &seen, self.labels)?;
+        if lore.is_collapsed() {
+            crate::say("all embeddings are alike: the model tells nothing apart any more; lower learning_rate and train again");
+        }
         crate::say("calibrating on the validation orders");
         let read = |encoder, kind| -> Result<Answers> {
             let mut answers = answer(encoder, self.validation_examples, self.tokenizer, kind, limit)?;
@@ -92,6 +121,7 @@ impl Export<'_> {
             answers,
             lore: &lore,
             weights: self.weights.map(|weights| weights.of(kind)),
+            kind,
         };
         let (judged, judged_category) =
             (|answers| judged(InputKind::TextOnly, answers), |answers| judged(InputKind::WithCategory, answers));
@@ -101,11 +131,7 @@ impl Export<'_> {
         let later = Read::both_inputs(&self.validation.orders, &text, &category, &calibration);
         calibration.precedents = study(self.labels, &past, &later).bounds;
         calibration.redispatches = redispatches(&self.training.orders);
-        let strength = self.weights.and_then(CrossWeights::takeover_strength);
-        calibration.takeover_strength = strength.unwrap_or(self.base.calibration.takeover_strength);
-        // Measured on embeddings, which calibration leaves as they are; a base model has none of its own.
-        calibration.recurrence_similarity = self.base.calibration.recurrence_similarity;
-        calibration.duties.clone_from(&self.base.calibration.duties);
+        self.keep(&mut calibration);
         let (text_only, with_category) = (dispute.as_ref().map(|d| &d.text_only), dispute.as_ref().map(|d| &d.with_category));
         let text_scores = judged(&text).scores(&calibration.text_only, text_only);
         let category_scores = judged_category(&category).scores(&calibration.with_category, with_category);
@@ -137,12 +163,10 @@ impl Export<'_> {
             write_flushed(&new.join(file::DISPUTE), &serde_json::to_vec_pretty(dispute)?)?;
         }
         let mut manifest = self.manifest(metrics, gate)?;
-        // Two calibrations of the same weights answer differently, so they are two versions.
-        let mut answering = std::fs::read(new.join(file::WEIGHTS))?;
-        answering.extend(serde_json::to_vec(&(&calibration, &dispute))?);
-        manifest.version = format!("{}-{}", manifest.created_at[..10].replace('-', ""), &sha256_hex(&answering)[..8]);
+        let weights = std::fs::read(new.join(file::WEIGHTS))?;
+        manifest.version = version(&manifest.created_at, weights, &calibration, dispute.as_ref())?;
         let card = card::render(&manifest, self.labels, self.progress, when(self.training, self.validation));
-        write_flushed(&new.join("README.md"), card.as_bytes())?;
+        write_flushed(&new.join(CARD), card.as_bytes())?;
         for entry in std::fs::read_dir(&new)? {
             let path = entry?.path();
             let bytes = std::fs::read(&path)?;
@@ -153,6 +177,18 @@ impl Export<'_> {
         paidan::routing::Router::open(&new).context("the exported model does not open")?;
         take_place(&new, out)?;
         Ok((manifest, [text_scores, category_scores]))
+    }
+
+    /// What is not found here but was measured on the very same weights. They are, if the model is calibrated anew; another model's
+    /// bounds, be it the one that the training began with, say nothing of this one.
+    fn keep(&self, calibration: &mut Calibration) {
+        if self.trained_by.is_some() {
+            let Calibration { takeover_strength, recurrence_similarity, duties, .. } = self.base.calibration.clone();
+            *calibration = Calibration { takeover_strength, recurrence_similarity, duties, ..calibration.clone() };
+        }
+        if let Some(strength) = self.weights.and_then(CrossWeights::takeover_strength) {
+            calibration.takeover_strength = strength;
+        }
     }
 
     /// Weights, configuration, tokenizer, departments: what `Artifacts::open` needs.
@@ -219,8 +255,8 @@ impl Export<'_> {
                 validation_orders: self.validation.orders.len(),
                 validation_sha256: self.validation.sha256.clone(),
             },
-            git_commit: self.trained_by.map_or_else(git_commit, str::to_owned),
-            calibrated_by: self.trained_by.map(|_| git_commit()).unwrap_or_default(),
+            git_commit: self.trained_by.unwrap_or(COMMIT).to_owned(),
+            calibrated_by: self.trained_by.map(|_| COMMIT.to_owned()).unwrap_or_default(),
             configuration: match &self.progress.average_of[..] {
                 [] => serde_json::to_value(&self.progress.config)?,
                 runs => serde_json::json!({ "about": self.progress.config.about, "average_of": runs }),
@@ -246,16 +282,17 @@ fn held_out(metrics: &mut BTreeMap<String, f64>, kind: &str, (appeals, proposals
     }
 }
 
-/// The commit of this program's source, `-dirty` if it had changes; empty where there is no git.
-fn git_commit() -> String {
-    let git = |arguments: &[&str]| -> Option<String> {
-        let output =
-            std::process::Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR")]).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    match (git(&["rev-parse", "HEAD"]), git(&["status", "--porcelain", "--untracked-files=no"])) {
-        (Some(commit), Some(changes)) if changes.is_empty() => commit,
-        (Some(commit), _) => format!("{commit}-dirty"),
-        _ => String::new(),
+/// The commit that this program was built from, `-dirty` if its source had changes; empty where it was not known.
+const COMMIT: &str = env!("PAIDAN_COMMIT");
+
+#[cfg(test)]
+mod tests {
+    use super::COMMIT;
+
+    #[test]
+    fn the_program_knows_the_commit_that_it_was_built_from() {
+        let digits = COMMIT.strip_suffix("-dirty").unwrap_or(COMMIT);
+        let is_hash = digits.len() >= 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_hash || COMMIT.is_empty(), "{COMMIT:?}");
     }
 }

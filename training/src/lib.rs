@@ -22,6 +22,7 @@ pub mod duties;
 pub mod examples;
 pub mod export;
 mod gate;
+mod history;
 pub mod kept_memory;
 pub mod labelled;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod lore;
 mod loss;
 pub mod matters;
 pub mod model;
+pub mod opening;
 pub mod optimizer;
 pub mod place;
 mod progress;

@@ -138,7 +138,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Adapt(args) => adapt_base(&args),
-        Command::Train(args) => run(&args.common, |trainer| trainer.run(&args.common.out, args.resume)),
+        Command::Train(args) => run(&args.common, args.resume, |trainer| trainer.run(&args.common.out, args.resume)),
         Command::Crossfit(args) => crossfit(&args),
         Command::Calibrate(args) => refit(&args.model, [&args.orders, &args.validation], args.crossfit.as_deref(), &args.out)
             .map(|manifest| say_figures(&manifest, &args.out)),
@@ -148,9 +148,9 @@ fn main() -> ExitCode {
         Command::Returns(args) => returns(&args),
         Command::Duties(args) => newcomers(&args),
         Command::Recurrences(args) => recurrences(&args),
-        Command::Average(args) => {
-            run(&args.common, |trainer| average(&args.runs, &args.models, &args.common.out, &trainer.inputs, trainer.base))
-        }
+        Command::Average(args) => run(&args.common, false, |trainer| {
+            average(&args.runs, &args.models, &args.common.out, &trainer.inputs, trainer.base)
+        }),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -181,8 +181,9 @@ fn crossfit(args: &CrossfitArgs) -> Result<()> {
     Ok(())
 }
 
-/// Reads what there is to learn from, lets `learn` have its way with it, and exports what came of it.
-fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) -> Result<()> {
+/// Reads what there is to learn from, lets `learn` have its way with it, and exports what came of it; not once more if it was
+/// resumed and had been exported already.
+fn run(common: &Common, resume: bool, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) -> Result<()> {
     let mut config = match &common.config {
         Some(path) => TrainConfig::read(path)?,
         None => TrainConfig::default(),
@@ -237,6 +238,11 @@ fn run(common: &Common, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) ->
         weights: weights.as_ref(),
         trained_by: None,
     };
+    if resume && let Some(manifest) = export.written(&common.out)? {
+        let out = common.out.display();
+        say(&format!("{out}: this run is done, and version {} is its model; nothing is changed", manifest.version));
+        return Ok(());
+    }
     let manifest = export.write(&common.out)?;
     say_figures(&manifest, &common.out);
     Ok(())

@@ -6,10 +6,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use paidan::model::{Artifacts, CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS, Manifest};
+use paidan::model::{CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS, Manifest};
 use paidan::text::AppealTokenizer;
 
-use crate::apart::ensure_apart;
 use crate::average::Ingredient;
 use crate::checkpoint::Progress;
 use crate::config::TrainConfig;
@@ -17,25 +16,15 @@ use crate::crossfit::{CrossWeights, ensure_of};
 use crate::dataset::{Labels, Orders};
 use crate::examples::Example;
 use crate::export::Export;
+use crate::opening::Opened;
 use crate::place::ensure_free;
 
 /// Writes `out` from the weights of `model`, and returns its manifest. `crossfit` is the folder of a crossfit of the same orders.
 pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&Path>, out: &Path) -> Result<Manifest> {
     ensure_free(out)?;
-    let artifacts = Artifacts::open(model).context("the model was refused")?;
+    let Opened { artifacts, training, validation } = Opened::read(model, orders, validation)?;
     let manifest = artifacts.manifest.as_ref();
     let manifest = manifest.with_context(|| format!("{}: no manifest.json; paidan-train did not write it", model.display()))?;
-    let (training, validation) = (Orders::read(orders)?, Orders::read(validation)?);
-    training.report_faults();
-    validation.report_faults();
-    ensure!(
-        training.sha256 == manifest.data.training_sha256,
-        "{}: the model in {} learnt from another file; its sha-256 is {}",
-        orders.display(),
-        model.display(),
-        manifest.data.training_sha256
-    );
-    ensure_apart(&training, &validation)?;
     crossfit.map(|folder| ensure_of(folder, &training)).transpose()?;
     let weights = crossfit.map(CrossWeights::read).transpose()?.flatten();
     let labels = Labels::collect(&training)?;

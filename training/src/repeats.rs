@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use paidan::evaluation::WorkOrder;
 use paidan::repeats::{Marks, OpenOrder, OpenOrders, WINDOW_DAYS};
 use serde::Serialize;
@@ -55,6 +55,9 @@ pub struct Report {
 pub fn measure(orders: &Path, labels: &Path) -> Result<Report> {
     let orders = Orders::read(orders)?;
     let labelled = Labelled::read(labels, 3)?;
+    // The cost is measured among copies of the orders, as many as a city has: of none there are never enough.
+    ensure!(!orders.orders.is_empty(), "{}: no order of it can be used", orders.path.display());
+    ensure!(!labelled.rows.is_empty(), "{}: no order is labelled", labels.display());
     let all: Vec<OpenOrder> = orders.orders.iter().map(open).collect::<Result<_>>()?;
     let by_id: HashMap<&str, &OpenOrder> = all.iter().map(|order| (order.id.as_str(), order)).collect();
     let mut answers = Vec::new();
@@ -156,5 +159,24 @@ impl Report {
             "cost: {marks_ms:.3} ms to mark an order; among {open_orders} open ones {mean:.3} ms to look it up, {longest:.3} at most"
         );
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_order_or_a_label_nothing_is_measured_and_that_is_said_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let order =
+            serde_json::json!({"order_id": "1", "appeal": "路灯不亮", "department": "城管", "received_on": "2018-01-05"});
+        std::fs::write(path("none.jsonl"), "no json\n").expect("written");
+        std::fs::write(path("one.jsonl"), order.to_string()).expect("written");
+        std::fs::write(path("labels.tsv"), "# about\n").expect("written");
+        let refused = |orders: &str| measure(&path(orders), &path("labels.tsv")).expect_err("refused").to_string();
+        assert!(refused("none.jsonl").contains("none.jsonl: no order of it can be used"));
+        assert!(refused("one.jsonl").contains("labels.tsv: no order is labelled"));
     }
 }

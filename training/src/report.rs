@@ -31,28 +31,32 @@ pub fn render(manifest: &Manifest, progress: &Progress, text_only: &Scores, with
     let reliability = |scores: &Scores| Reliability::of(scores.departments.confidences());
     let figures: Vec<Vec<String>> =
         manifest.metrics.iter().map(|(name, value)| vec![name.clone(), format!("{value:.4}")]).collect();
-    Report::new(&format!("{} {}", manifest.name, manifest.version), "training run")
-        .figures(
+    let title = format!("{} {}", manifest.name, manifest.version);
+    // A mean did not learn by itself.
+    let page = match progress.losses.is_empty() {
+        true => Report::new(&title, "mean of several runs"),
+        false => Report::new(&title, "training run").figures(
             "How it learnt",
             &[
                 ("training loss", loss_curve(&[Series { name: "loss", points: smoothed(&progress.losses) }], "step", "loss")),
                 ("validation after each epoch", loss_curve(&quality, "epoch", "share")),
             ],
-        )
-        .figures(
-            "What its probabilities mean",
-            &[
-                ("departments, text alone", reliability_diagram(&reliability(text_only))),
-                ("departments, with category", reliability_diagram(&reliability(with_category))),
-                ("confidence, text alone", histogram(&reliability(text_only))),
-                ("dispute risk, text alone", reliability_diagram(&text_only.disputes.reliability())),
-            ],
-        )
-        .figures(
-            "What may go out alone",
-            &[("precision by share, text alone", coverage_curve(&coverage_points(&text_only.departments.confidences())))],
-        )
-        .figures("Departments, text alone", &[("F1", department_bars(&text_only.departments.departments()))])
-        .table("Figures", &["measure", "value"], &figures)
-        .render()
+        ),
+    };
+    page.figures(
+        "What its probabilities mean",
+        &[
+            ("departments, text alone", reliability_diagram(&reliability(text_only))),
+            ("departments, with category", reliability_diagram(&reliability(with_category))),
+            ("confidence, text alone", histogram(&reliability(text_only))),
+            ("dispute risk, text alone", reliability_diagram(&text_only.disputes.reliability())),
+        ],
+    )
+    .figures(
+        "What may go out alone",
+        &[("precision by share, text alone", coverage_curve(&coverage_points(&text_only.departments.confidences())))],
+    )
+    .figures("Departments, text alone", &[("F1", department_bars(&text_only.departments.departments()))])
+    .table("Figures", &["measure", "value"], &figures)
+    .render()
 }

@@ -15,7 +15,7 @@ use paidan::text::{Appeal, AppealFields};
 use serde::Serialize;
 
 use crate::amend::amend;
-use crate::dataset::Orders;
+use crate::opening::Opened;
 
 /// Appeals in one pass.
 const AT_ONCE: usize = 16;
@@ -71,7 +71,7 @@ impl ReturnsReport {
 
 /// Counts takeovers in the training orders and tries them on later ones. `write` puts the counts into the folder.
 pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<ReturnsReport> {
-    let (training, validation) = (Orders::read(training)?, Orders::read(validation)?);
+    let Opened { training, validation, .. } = Opened::read(model, training, validation)?;
     let counts = redispatches(&training.orders);
     let with = |redispatches: Redispatches| -> Result<Router> {
         let mut artifacts = Artifacts::open(model).context("the model was refused")?;

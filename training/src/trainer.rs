@@ -7,7 +7,7 @@ use paidan::model::{Artifacts, BertConfig};
 use paidan::text::AppealTokenizer;
 
 use crate::checkpoint::{EpochRecord, Progress, RunFolder};
-use crate::config::TrainConfig;
+use crate::config::{TrainConfig, ensure_fits};
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind, StepBatch, epoch_batches};
 use crate::model::Trainee;
@@ -59,6 +59,7 @@ impl<'a> Trainer<'a> {
 
     /// Trains to the end; afterwards the best epoch's variables lie in the run folder.
     pub fn run(&self, out: &Path, resume: bool) -> Result<Progress> {
+        ensure_fits(self.config.max_tokens, self.base)?;
         let folder = RunFolder::create(out)?;
         let trainee = self.trainee()?;
         let mut adamw = AdamW::new(&trainee.variables, self.config.weight_decay, self.config.max_gradient_norm);

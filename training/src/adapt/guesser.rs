@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{D, DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use candle_nn::ops::log_softmax;
 use paidan::model::ops::{self, Products};
-use paidan::model::{Artifacts, Bert, StepDropout};
+use paidan::model::{Artifacts, Bert, StepDropout, file};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -52,8 +52,9 @@ impl Guesser {
         for (name, tensor) in base.tensors.iter().filter(|(name, _)| is_encoder(name)) {
             variables.insert(name.clone(), Var::from_tensor(tensor)?);
         }
+        let own = own_head(base)?;
         for (name, fresh) in head {
-            let known = base.tensors.get(&name).filter(|tensor| tensor.shape() == fresh.shape());
+            let known = own.get(&name).filter(|tensor| tensor.shape() == fresh.shape());
             variables.insert(name, Var::from_tensor(known.unwrap_or(&fresh))?);
         }
         let shared: HashMap<String, Tensor> = variables.iter().map(|(n, var)| (n.clone(), var.as_tensor().clone())).collect();
@@ -64,6 +65,13 @@ impl Guesser {
         let products = config.precision.products()?;
         bert.set_products(products);
         Ok(Self { variables, bert, epsilon: shape.layer_norm_eps, products })
+    }
+
+    /// What the adapted base model holds: all that was learnt, and the base's pooler, which guessing words does not ask.
+    pub fn tensors(&self, base: &Artifacts) -> Result<HashMap<String, Tensor>> {
+        let learnt = self.variables.iter().map(|(name, variable)| (name, variable.as_tensor()));
+        let pooler = base.tensors.iter().filter(|(name, _)| name.starts_with("bert.pooler."));
+        learnt.chain(pooler).map(|(name, tensor)| Ok((name.clone(), tensor.to_dtype(DType::F16)?))).collect()
     }
 
     /// The encoder alone.
@@ -107,4 +115,21 @@ impl Guesser {
         let count = words.max(1) as f64;
         Ok(Guesses { words, surprise: surprise / count, right: right / count })
     }
+}
+
+/// The head that guesses words, where the base's file has one. Whoever routes has no use for it, so it is not among the base's
+/// tensors.
+fn own_head(base: &Artifacts) -> Result<HashMap<String, Tensor>> {
+    let path = base.folder.join(file::WEIGHTS);
+    let stored =
+        candle_core::safetensors::load(&path, &Device::Cpu).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let mut head = HashMap::new();
+    for (name, tensor) in stored.into_iter().filter(|(name, _)| name.starts_with("cls.predictions.")) {
+        let tensor = tensor.to_dtype(DType::F32)?;
+        let is_finite = tensor.sum_all()?.to_scalar::<f32>()?.is_finite();
+        ensure!(is_finite, "{}: tensor {name} holds values that are no numbers", path.display());
+        // Old checkpoints call them so.
+        head.insert(name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"), tensor);
+    }
+    Ok(head)
 }

@@ -16,11 +16,9 @@ mod passages;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::DType;
 use paidan::model::{Artifacts, file};
 use paidan::text::AppealTokenizer;
 
@@ -31,6 +29,7 @@ pub use hiding::{Hidden, Hider};
 pub use passages::{Passage, Passages};
 
 use crate::checkpoint::{RunFolder, write_flushed, write_tensors};
+use crate::config::ensure_fits;
 use crate::model::{restore, rule};
 use crate::optimizer::AdamW;
 use crate::place::{ensure_free, fresh_beside, take_place};
@@ -53,6 +52,7 @@ impl Adaptation<'_> {
     /// Reads to the end, checkpoints on the way in `<out>.run`, and writes the base model that came of it to `out`.
     pub fn run(&self, out: &Path, resume: bool) -> Result<Course> {
         self.config.check()?;
+        ensure_fits(self.config.max_tokens, self.base)?;
         ensure_free(out)?;
         let hider = Hider::new(self.tokenizer, self.config)?;
         let folder = RunFolder::create(out)?;
@@ -143,9 +143,7 @@ impl Adaptation<'_> {
         (config.id2label, config.label2id) = Default::default();
         write_flushed(&new.join(file::CONFIG), &serde_json::to_vec_pretty(&config)?)?;
         write_flushed(&new.join(file::TOKENIZER), &self.base.tokenizer)?;
-        let half = |(name, variable): (&String, &candle_core::Var)| Ok((name.clone(), variable.to_dtype(DType::F16)?));
-        let tensors = guesser.variables.iter().map(half).collect::<Result<HashMap<_, _>>>()?;
-        write_tensors(&tensors, &new.join(file::WEIGHTS))?;
+        write_tensors(&guesser.tensors(self.base)?, &new.join(file::WEIGHTS))?;
         write_flushed(&new.join("README.md"), course.card(&self.base.folder, self.passages).as_bytes())?;
         Artifacts::open(&new).context("the adapted model does not open")?;
         take_place(&new, out)

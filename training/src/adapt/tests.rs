@@ -1,6 +1,6 @@
 //! That what is hidden, guessed and learnt is what the module says.
 
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 use candle_nn::ops::log_softmax;
 use paidan::model::Artifacts;
 use paidan::model::ops::plain;
@@ -115,4 +115,38 @@ fn the_word_embedding_learns_from_both_its_uses() {
             assert!((slope - ours).abs() < 0.02 * ours.abs().max(1e-2), "row {row}: {ours}, by differences {slope}");
         }
     });
+}
+
+#[test]
+fn the_head_that_a_base_brings_goes_on_guessing_and_its_pooler_goes_through() {
+    let folder = tempfile::tempdir().expect("a folder");
+    support::write_base_model(folder.path(), 5);
+    let path = folder.path().join("model.safetensors");
+    let mut stored = candle_core::safetensors::load(&path, &Device::Cpu).expect("weights");
+    let width = stored["embeddings.LayerNorm.weight"].elem_count();
+    let vocabulary = stored["embeddings.word_embeddings.weight"].dims()[0];
+    let mut add = |name: &str, shape: &[usize], value: f32| {
+        stored.insert(name.to_owned(), Tensor::full(value, shape, &Device::Cpu).expect("a tensor"));
+    };
+    // As an old checkpoint names a norm's.
+    add("cls.predictions.transform.LayerNorm.gamma", &[width], 0.75);
+    add("cls.predictions.transform.dense.weight", &[width, width], 0.25);
+    add("cls.predictions.bias", &[vocabulary], 0.5);
+    add("pooler.dense.weight", &[width, width], 0.125);
+    add("pooler.dense.bias", &[width], 0.25);
+    candle_core::safetensors::save(&stored, &path).expect("written");
+    let base = Artifacts::open(folder.path()).expect("a base model");
+    assert!(!base.tensors.keys().any(|name| name.starts_with("cls.")), "who routes does not ask it");
+    let guesser = Guesser::new(&base, &AdaptConfig { precision: Precision::F32, ..AdaptConfig::default() }).expect("a guesser");
+    let tensors = guesser.tensors(&base).expect("tensors");
+    let first = |name: &str| {
+        let all = tensors[name].flatten_all().and_then(|all| all.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>());
+        all.expect("values")[0]
+    };
+    assert_eq!(first("cls.predictions.transform.LayerNorm.weight"), 0.75);
+    assert_eq!(first("cls.predictions.transform.dense.weight"), 0.25);
+    assert_eq!(first("cls.predictions.bias"), 0.5);
+    assert_eq!(first("cls.predictions.transform.dense.bias"), 0.0, "what the base lacks is fresh");
+    assert_eq!((first("bert.pooler.dense.weight"), first("bert.pooler.dense.bias")), (0.125, 0.25));
+    assert!(!guesser.variables.keys().any(|name| name.contains("pooler")), "nothing teaches it");
 }

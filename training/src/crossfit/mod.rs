@@ -19,17 +19,18 @@ use anyhow::{Context, Result, ensure};
 use paidan::evaluation::WorkOrder;
 use paidan::model::Artifacts;
 use paidan::text::AppealTokenizer;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use said::CrossWeights;
 use said::{Row, Said, hearings};
 pub use takeover::StrengthRow;
 
 use crate::checkpoint::{RunFolder, beside, write_flushed};
-use crate::config::TrainConfig;
+use crate::config::{TrainConfig, ensure_fits};
 use crate::dataset::{Labels, Orders, share_of};
-use crate::dispute::{Hearing, history};
+use crate::dispute::Hearing;
 use crate::examples::{Example, InputKind};
+use crate::history::history;
 use crate::lore::Lore;
 use crate::optimizer::AdamW;
 use crate::teacher::Lesson;
@@ -61,6 +62,16 @@ pub struct Crossfit<'a> {
     pub labels: &'a Labels,
     /// How many models, at least two.
     pub folds: usize,
+}
+
+/// What the answers in a folder are made from. It is compared as what it is, not as JSON: there a number of single precision has
+/// other digits than where it is widened.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Claim {
+    orders: String,
+    base: String,
+    folds: usize,
+    configuration: TrainConfig,
 }
 
 /// How it went.
@@ -116,6 +127,7 @@ impl Crossfit<'_> {
     /// Trains all models, one after another, and writes `teacher.jsonl`, `weights.json` and `doubts.tsv` into `out`.
     pub fn run(&self, out: &Path) -> Result<CrossfitReport> {
         ensure!(self.folds >= 2, "--folds must be at least 2, not {}", self.folds);
+        ensure_fits(self.config.max_tokens, self.base)?;
         std::fs::create_dir_all(out).with_context(|| format!("{}: cannot be created", out.display()))?;
         self.claim(out)?;
         let mut said: BTreeMap<String, Said> = BTreeMap::new();
@@ -151,18 +163,18 @@ impl Crossfit<'_> {
     /// Writes down what the answers in `out` are made from; refuses a folder whose answers were made from something else.
     fn claim(&self, out: &Path) -> Result<()> {
         let path = out.join(CLAIM);
-        let made_from = serde_json::json!({
-            "orders": self.orders.sha256,
-            "base": self.base.weights_sha256,
-            "folds": self.folds,
-            "configuration": self.config,
-        });
+        let made_from = Claim {
+            orders: self.orders.sha256.clone(),
+            base: self.base.weights_sha256.clone(),
+            folds: self.folds,
+            configuration: self.config.clone(),
+        };
         if !path.is_file() {
             let new = beside(&path, "new");
             write_flushed(&new, &serde_json::to_vec_pretty(&made_from)?)?;
             return std::fs::rename(&new, &path).with_context(|| format!("{}: cannot be written", path.display()));
         }
-        let before: serde_json::Value =
+        let before: Claim =
             serde_json::from_slice(&std::fs::read(&path)?).with_context(|| format!("{}: cannot be read", path.display()))?;
         ensure!(
             before == made_from,
@@ -207,7 +219,7 @@ impl Crossfit<'_> {
         trainer.restore(&RunFolder::open(path)?, &trainee, &mut adamw)?;
         let (encoder, limit) = (trainee.encoder(&self.base.config)?, self.base.config.max_position_embeddings);
         let seen = answer(&encoder, &learnt, self.tokenizer, InputKind::TextOnly, limit)?;
-        let lore = Lore::of(learnt_from.iter().copied(), &learnt, &seen, self.labels);
+        let lore = Lore::of(learnt_from.iter().copied(), &learnt, &seen, self.labels)?;
         let mut text = answer(&encoder, &asked, self.tokenizer, InputKind::TextOnly, limit)?;
         let category = answer(&encoder, &asked, self.tokenizer, InputKind::WithCategory, limit)?;
         text.ask_words(&lore.department_words);
@@ -306,4 +318,21 @@ pub fn ensure_of(folder: &Path, orders: &Orders) -> Result<()> {
 
 fn likeliest(probabilities: &[f32]) -> usize {
     (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_with_a_number_of_single_precision_is_the_same_when_it_is_read_again() {
+        let configuration = TrainConfig { dropout: 0.12, learning_rate: 1.1e-4, ..TrainConfig::default() };
+        let claim = Claim { orders: "a".to_owned(), base: "b".to_owned(), folds: 5, configuration };
+        let written = serde_json::to_vec_pretty(&claim).expect("json");
+        assert_eq!(serde_json::from_slice::<Claim>(&written).expect("a claim"), claim);
+        // As earlier programs wrote it: widened.
+        let widened = serde_json::to_value(&claim).expect("json").to_string();
+        assert!(widened.contains("0.1199"), "{widened}");
+        assert_eq!(serde_json::from_str::<Claim>(&widened).expect("a claim"), claim);
+    }
 }

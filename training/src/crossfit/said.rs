@@ -10,7 +10,7 @@ use paidan::model::{Calibration, Weighings};
 use paidan::routing::Witnesses;
 use serde::{Deserialize, Serialize};
 
-use crate::calibrate::{Answer, Sharpness};
+use crate::calibrate::{Answer, Sharpness, own};
 use crate::dataset::Labels;
 use crate::dispute::Hearing;
 use crate::examples::InputKind;
@@ -83,7 +83,9 @@ pub struct Row<'a> {
 
 /// What the answers of one kind of input are worth.
 pub fn scales(rows: &[Row<'_>], kind: usize) -> Scales {
-    let answers: Vec<Answer<'_>> = rows.iter().map(|one| one.said.answer(kind, one.row)).collect();
+    let own = own(rows.iter().map(|one| one.order), [InputKind::TextOnly, InputKind::WithCategory][kind]);
+    let fitted_to = rows.iter().zip(own).filter(|(_, own)| *own).map(|(one, _)| one.said.answer(kind, one.row));
+    let answers: Vec<Answer<'_>> = fitted_to.collect();
     let fitted = Sharpness::fit(&answers);
     Scales {
         temperature: fitted.temperature as f32,

@@ -2,22 +2,21 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use paidan::model::{Artifacts, DEPARTMENT_WORDS, DepartmentWords, Encoder, Precision, Setting};
+use anyhow::{Result, ensure};
+use paidan::model::{DEPARTMENT_WORDS, DepartmentWords, Encoder, Precision, Setting};
 use paidan::text::AppealTokenizer;
 
 use super::{Read, Report, study};
 use crate::amend::amend;
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind};
+use crate::opening::Opened;
 use crate::validate::{Answers, answer};
 
-/// Tries the rulings that past orders stand for on later ones. `write` puts the bounds into the folder's `calibration.json`, and its
-/// checksum into the manifest.
+/// Tries the rulings that past orders stand for on later ones. `write` puts the bounds into the folder's `calibration.json`.
 pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<Report> {
-    let (training, validation) = (Orders::read(training)?, Orders::read(validation)?);
+    let Opened { artifacts, training, validation } = Opened::read(model, training, validation)?;
     let labels = Labels::collect(&training)?;
-    let artifacts = Artifacts::open(model).context("the model was refused")?;
     let same = labels.departments.iter().map(|one| &one.id).eq(artifacts.departments.iter().map(|one| &one.id));
     ensure!(same, "the training orders have other departments than {}", model.display());
     let tokenizer = AppealTokenizer::from_bytes(&artifacts.tokenizer)?;

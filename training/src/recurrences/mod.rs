@@ -19,6 +19,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use paidan::catalog::Day;
 use paidan::evaluation::WorkOrder;
+use paidan::model::Setting;
 use paidan::routing::Router;
 use paidan::rulings::{Dispute, Recurrence, recurrences};
 use paidan::text::masked;
@@ -28,7 +29,7 @@ pub use trial::{Outcome, Touched};
 use trial::{Trial, routed, same_as_served, tried};
 
 use crate::amend::amend;
-use crate::dataset::Orders;
+use crate::opening::Opened;
 
 /// Rulings that are tried: those of the largest groups.
 const RULINGS: usize = 10;
@@ -70,8 +71,8 @@ pub struct Agreement {
 /// Groups the training orders' disputes and tries their rulings on the validation orders; with `write` the bound goes into the model
 /// folder.
 pub fn backtest(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<Report> {
-    let (training, validation) = (Orders::read(training)?, Orders::read(validation)?);
-    let router = Router::open(model).context("the model was refused")?;
+    let Opened { artifacts, training, validation } = Opened::read(model, training, validation)?;
+    let router = Router::from_artifacts(artifacts, Setting::default()).context("the model was refused")?;
     let disputes = disputes(&router, &training.orders)?;
     ensure!(disputes.len() >= 3, "{}: fewer than three re-dispatched orders of a known day", training.path.display());
     let choice: Vec<Agreement> = bounds(&router).into_iter().map(|bound| Agreement::of(&disputes, bound)).collect();

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::support::{APPEALS, tiny_model, write_dispute_model};
+use crate::support::{APPEALS, write_dispute_model, write_tiny_model};
 use paidan::model::{Calibration, Likeness, StandingBound, file};
 use paidan::routing::Router;
 use serde_json::{Value, json};
@@ -22,21 +22,23 @@ fn orders(month: u32, kinds: &[(usize, &str, &str, bool, usize)]) -> String {
 
 #[test]
 fn the_rulings_of_the_largest_groups_are_tried_on_later_orders_and_their_error_is_told() {
-    let model = tiny_model();
-    write_dispute_model(model.path());
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let model = path("model");
+    std::fs::create_dir(&model).expect("a folder");
+    write_tiny_model(&model, 1);
+    write_dispute_model(&model);
     let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
     let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.71 };
     let calibration = Calibration { precedents, ..Calibration::default() };
-    std::fs::write(model.path().join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name);
+    std::fs::write(model.join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
     let training = orders(1, &[(0, "城管", "供电", true, 4), (2, "住建", "水务", true, 3), (3, "交警", "交警", false, 5)]);
     // Two settled as the training orders were, one otherwise; and one like them that nobody disputed.
     let validation = orders(2, &[(0, "城管", "供电", true, 2), (2, "水务", "住建", true, 1), (0, "城管", "城管", false, 1)]);
     std::fs::write(path("train.jsonl"), training).expect("written");
     std::fs::write(path("validation.jsonl"), validation).expect("written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
-    command.arg("recurrences").arg("--model").arg(model.path()).arg("--orders").arg(path("train.jsonl"));
+    command.arg("recurrences").arg("--model").arg(&model).arg("--orders").arg(path("train.jsonl"));
     command.arg("--validation").arg(path("validation.jsonl")).arg("--json").arg(path("report.json"));
     let Output { status, stderr, .. } = command.output().expect("it runs");
     let said = String::from_utf8_lossy(&stderr);
@@ -51,7 +53,7 @@ fn the_rulings_of_the_largest_groups_are_tried_on_later_orders_and_their_error_i
     assert_eq!((count("disputed", "orders"), count("disputed", "applied"), count("disputed", "right")), (3, 3, 2), "{row:#}");
     assert_eq!((count("all", "orders"), count("all", "applied"), count("all", "right")), (4, 4, 2), "{row:#}");
     assert_eq!(report["choice"].as_array().expect("the choice").iter().filter(|row| row["bound"] == *best).count(), 1);
-    let similarity = || Router::open(model.path()).expect("a model").recurrence_similarity();
+    let similarity = || Router::open(&model).expect("a model").recurrence_similarity();
     assert_eq!(similarity(), Calibration::default().recurrence_similarity, "nothing is written unasked");
     assert!(command.arg("--write").output().expect("it runs").status.success());
     assert_eq!(similarity(), best.as_f64().expect("a bound") as f32, "the model folder knows the bound");

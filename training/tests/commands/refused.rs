@@ -101,3 +101,97 @@ fn where_no_department_is_frequent_all_of_them_choose_the_epoch_and_int8_does_no
     let history = progress["history"].as_array().expect("a history");
     assert!(history.iter().any(|epoch| epoch["score"].as_f64().expect("a number") > 0.0), "measured after all: {history:?}");
 }
+
+/// A measurement on a finished model, with these orders.
+fn measured(workshop: &Workshop, name: &str, orders: &str, validation: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+    command.arg(name).arg("--model").arg(workshop.path("model")).arg("--orders").arg(workshop.path(orders));
+    command.arg("--validation").arg(workshop.path(validation)).arg("--write").output().expect("paidan-train runs")
+}
+
+#[test]
+fn a_model_is_measured_by_its_own_training_orders_and_by_others_only() {
+    let workshop = quick();
+    assert_success(&workshop.train("model", &[]));
+    let before = std::fs::read(workshop.path("model/manifest.json")).expect("a manifest");
+    workshop.write("other.jsonl", orders(64, 500).as_bytes());
+    for name in ["likeness", "returns", "recurrences"] {
+        for (learnt, judged, reason) in [
+            ("other.jsonl", "validation.jsonl", "learnt from another file"),
+            ("train.jsonl", "train.jsonl", "the same file as"),
+        ] {
+            let output = measured(&workshop, name, learnt, judged);
+            assert_eq!(output.status.code(), Some(65), "{name}");
+            assert!(stderr(&output).contains(reason), "{name}: {} does not say {reason}", stderr(&output));
+        }
+    }
+    assert_eq!(std::fs::read(workshop.path("model/manifest.json")).expect("a manifest"), before, "nothing is written");
+}
+
+#[test]
+fn a_measurement_that_is_written_makes_another_version_and_keeps_the_one_before() {
+    let workshop = quick();
+    assert_success(&workshop.train("model", &[]));
+    let version = |name: &str| paidan::routing::Router::open(&workshop.path(name)).expect("a model").info().version.clone();
+    let trained = version("model");
+    // What training measured itself is found again: that changes nothing.
+    assert_success(&measured(&workshop, "likeness", "train.jsonl", "validation.jsonl"));
+    assert_eq!(version("model"), trained);
+    let mut calibration: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(workshop.path("model/calibration.json")).expect("numbers")).expect("json");
+    calibration["precedents"]["precedent_similarity"] = 0.125.into();
+    workshop.write("model/calibration.json", calibration.to_string().as_bytes());
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(workshop.path("model/manifest.json")).expect("a manifest")).expect("json");
+    manifest["files"].as_object_mut().expect("files").remove("calibration.json");
+    workshop.write("model/manifest.json", manifest.to_string().as_bytes());
+    assert_success(&measured(&workshop, "likeness", "train.jsonl", "validation.jsonl"));
+    assert_eq!(version("model"), trained, "the same weights and numbers as at first");
+    assert!(workshop.path("model.previous/model.safetensors").is_file());
+}
+
+#[test]
+fn a_mean_is_not_written_over_a_run() {
+    let workshop = quick();
+    assert_success(&workshop.train("first", &[]));
+    assert_success(&workshop.train("second", &[]));
+    assert_success(&workshop.train("third", &[]));
+    let best = || std::fs::read(workshop.path("third.run/best.safetensors")).expect("weights");
+    let before = best();
+    let path = |name: &str| workshop.path(name).to_string_lossy().into_owned();
+    let average = |out: &str| {
+        let parts = ["--run", &path("first"), "--model", &path("second")];
+        workshop.any_command("average", out, &parts).output().expect("paidan-train runs")
+    };
+    let refused = |out: &str, reason: &str| {
+        let output = average(out);
+        assert_eq!(output.status.code(), Some(65));
+        assert!(stderr(&output).contains(reason), "{} does not say {reason}", stderr(&output));
+    };
+    refused("third", "third.run: a run that the mean would be written over");
+    refused("second", "takes part in the mean itself");
+    assert_eq!(best(), before);
+    assert_success(&average("mean"));
+    assert_success(&average("mean"));
+    let page = std::fs::read_to_string(workshop.path("mean.run/report.html")).expect("a report");
+    assert!(page.contains("mean of several runs") && !page.contains("How it learnt"), "no run's loss is the mean's");
+}
+
+#[test]
+fn longer_inputs_than_the_base_reads_are_refused_before_anything_is_read() {
+    let workshop = Workshop::new(&QUICK.replace("max_tokens = 64", "max_tokens = 600"));
+    let mut crossfit = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+    crossfit.arg("crossfit").arg("--orders").arg(workshop.path("train.jsonl")).arg("--base").arg(workshop.path("base"));
+    crossfit.arg("--config").arg(workshop.path("config.toml")).arg("--out").arg(workshop.path("cross"));
+    workshop.write("adapt.toml", b"max_tokens = 600\n");
+    let mut adapt = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+    adapt.arg("adapt").arg("--orders").arg(workshop.path("train.jsonl")).arg("--base").arg(workshop.path("base"));
+    adapt.arg("--config").arg(workshop.path("adapt.toml")).arg("--out").arg(workshop.path("adapted"));
+    for mut command in [workshop.command("model", &[]), crossfit, adapt] {
+        let output = command.output().expect("paidan-train runs");
+        assert_eq!(output.status.code(), Some(65));
+        let said = stderr(&output);
+        assert!(said.contains("max_tokens is 600, but the base model reads 512 at most"), "{said}");
+    }
+    assert!(!workshop.path("model.run").exists() && !workshop.path("adapted.run").exists());
+}

@@ -77,6 +77,53 @@ fn an_earlier_model_stays_beside_the_new_one() {
 }
 
 #[test]
+fn a_run_that_is_done_is_not_exported_once_more() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
+    assert_success(&workshop.train("model", &[]));
+    let first = workshop.weights("model");
+    workshop.write("config.toml", format!("seed = 9\n{}", QUICK.replace("epochs = 3", "epochs = 1")).as_bytes());
+    assert_success(&workshop.train("model", &[]));
+    let manifest = || std::fs::read(workshop.path("model/manifest.json")).ok();
+    let second = manifest();
+    let output = workshop.train("model", &["--resume"]);
+    assert_success(&output);
+    assert!(stderr(&output).contains("this run is done") && stderr(&output).contains("nothing is changed"), "{output:?}");
+    assert_eq!(manifest(), second);
+    assert_eq!(workshop.weights("model.previous"), first, "what one would roll back to is still there");
+    // A model that is not whole is written again.
+    std::fs::remove_file(workshop.path("model/calibration.json")).expect("removed");
+    assert_success(&workshop.train("model", &["--resume"]));
+    Router::open(&workshop.path("model")).expect("a whole model");
+}
+
+#[test]
+fn a_model_that_begins_with_another_does_not_take_its_bounds() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
+    assert_success(&workshop.train("first", &[]));
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(workshop.path(name)).expect("a file")).expect("json")
+    };
+    let mut calibration = read("first/calibration.json");
+    calibration["recurrence_similarity"] = 0.875.into();
+    calibration["takeover_strength"] = 0.25.into();
+    calibration["duties"] = serde_json::json!({"similarity": 0.3, "margin": 0.0, "precision": 0.7});
+    workshop.write("first/calibration.json", calibration.to_string().as_bytes());
+    let mut manifest = read("first/manifest.json");
+    manifest["files"].as_object_mut().expect("files").remove("calibration.json");
+    workshop.write("first/manifest.json", manifest.to_string().as_bytes());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paidan-train"));
+    command.arg("train").arg("--orders").arg(workshop.path("train.jsonl")).arg("--validation");
+    command.arg(workshop.path("validation.jsonl")).arg("--base").arg(workshop.path("first"));
+    command.arg("--config").arg(workshop.path("config.toml")).arg("--out").arg(workshop.path("second"));
+    assert_success(&command.output().expect("paidan-train runs"));
+    let second = read("second/calibration.json");
+    let defaults = paidan::model::Calibration::default();
+    assert_eq!(second["recurrence_similarity"].as_f64().map(|x| x as f32), Some(defaults.recurrence_similarity));
+    assert_eq!(second["takeover_strength"].as_f64().map(|x| x as f32), Some(defaults.takeover_strength));
+    assert!(second.get("duties").is_none(), "{second}");
+}
+
+#[test]
 fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
     let quick = QUICK.replace("epochs = 3", "epochs = 1");
     let workshop = Workshop::new(&quick);
