@@ -10,6 +10,7 @@ use super::{RulingDesk, RulingError, convert, files};
 use crate::routing::Router;
 use crate::rulings::{EmbeddedRuling, Ruling, Scope, Status as RulingStatus};
 use crate::server::proto;
+use crate::server::returned_orders::ReturnedOrders;
 use crate::server::status::ServiceError;
 use crate::store::{Action, NewEntry, StoredRuling};
 
@@ -21,7 +22,7 @@ const MAX_PAGE_BYTES: usize = 1 << 20;
 const MAX_REASON_CHARS: usize = 200;
 
 /// The service.
-pub(in crate::server) struct Rulings(pub(in crate::server) Arc<RulingDesk>);
+pub(in crate::server) struct Rulings(pub(in crate::server) Arc<RulingDesk>, pub(in crate::server) ReturnedOrders);
 
 impl From<RulingError> for ServiceError {
     fn from(error: RulingError) -> Self {
@@ -71,6 +72,19 @@ impl RulingDesk {
     }
 }
 
+impl Rulings {
+    /// A case was settled by this ruling, or is open again without it: the next answer to its order knows, as those of other servers do
+    /// within a second or two. What cannot be read now comes with those.
+    async fn case_changed(&self, stored: &StoredRuling) {
+        for order in &stored.ruling.orders {
+            match self.0.store.course(order).await {
+                Ok(course) => course.iter().for_each(|course| self.1.learn(course)),
+                Err(error) => tracing::warn!(%error, "a case's order could not be read; it is read again"),
+            }
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl proto::ruling_service_server::RulingService for Rulings {
     async fn record_ruling(
@@ -92,6 +106,9 @@ impl proto::ruling_service_server::RulingService for Rulings {
         };
         let stored = stored.map_err(ServiceError::from)?;
         self.0.applied(Some(&stored)).await;
+        if !case_id.is_empty() {
+            self.case_changed(&stored).await;
+        }
         let contradictions = self.0.contradictions(&stored).await?;
         Ok(Response::new(proto::RecordRulingResponse { ruling: Some(convert::ruling(&stored)), contradictions }))
     }
@@ -150,6 +167,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let reason = convert::line("reason", &reason, MAX_REASON_CHARS)?;
         let stored = self.0.store.withdraw(&id, &etag, &reason, &actor).await.map_err(ServiceError::from)?;
         self.0.applied(Some(&stored)).await;
+        self.case_changed(&stored).await;
         Ok(Response::new(proto::WithdrawRulingResponse { ruling: Some(convert::ruling(&stored)) }))
     }
 
