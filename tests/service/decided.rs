@@ -55,7 +55,9 @@ async fn an_order_goes_where_the_committee_said_and_not_where_the_model_would_se
         let after = place.route("1", APPEALS[0]).await;
         assert_eq!((lead(&after), decided(&after)), (third.clone(), Some(("K1".to_owned(), true))), "{}", database.name);
         assert!(after.reason.contains("本工单已认定“路灯”（认定委员会，2026-03-03，K1）"), "{}", after.reason);
-        assert_eq!(after.review_note, "认定与模型不一致", "who leads is settled");
+        let note = &after.review_note;
+        assert!(note.contains("认定与模型不一致"), "{note}");
+        assert!(!["已被退单", "把握不足", "相近"].iter().any(|word| note.contains(word)), "who leads is settled: {note}");
         assert_eq!(lead(&place.route("2", APPEALS[0]).await), *first, "another order is another matter");
         let file = place.case_file("1").await.expect("a file").case_file.expect("a file");
         assert_eq!(lead(&file.next_answer.expect("an answer")), *third);
