@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::Decision;
 use super::ground::{Ground, names};
-use super::returned::Objection;
 use super::ruled::Ruled;
 use crate::model::Department;
 use crate::rulings::Ruling;
@@ -113,13 +112,11 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     parts.join("；")
 }
 
-/// True of a return that took its department out of the ranking: a question takes out nobody, nor does a wrong district, nor
-/// anything where nobody else would be left.
+/// True of a return that took its department out of the ranking, for itself or since no other unit of it is left: a question takes
+/// out nobody, nor does anything where nobody else would be left.
 fn left(decision: &Decision, ground: &Ground) -> bool {
-    let Ground::Returned { department, unit, reason, day } = ground else { return false };
-    let (unit, reason, day) = (unit.clone(), *reason, *day);
-    let objection = Objection { department: department.id.clone(), other_names: Vec::new(), unit, reason, day };
-    objection.excludes_department() && !decision.departments.iter().any(|one| one.department.id == department.id)
+    let Ground::Returned { department, reason, .. } = ground else { return false };
+    reason.disputes_responsibility() && !decision.departments.iter().any(|one| one.department.id == department.id)
 }
 
 /// That a department was found by its duties alone.
