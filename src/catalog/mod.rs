@@ -102,6 +102,11 @@ impl DepartmentCatalog {
         self.by_id.get(id).into_iter().flatten().map(|index| &self.departments[*index])
     }
 
+    /// What a department was called last, on whatever day.
+    pub fn last_name(&self, id: &str) -> Option<&str> {
+        self.entries(id).last().map(|entry| entry.name.as_str())
+    }
+
     /// Departments that are in force on a day.
     pub fn departments_on(&self, day: Day) -> impl Iterator<Item = &CatalogDepartment> {
         self.departments.iter().filter(move |department| department.validity.contains(day))

@@ -129,9 +129,8 @@ mod tests {
     use super::*;
     use crate::disputes::{ContestingUnit, OrderRecord, Return};
     use crate::model::Department;
-    use crate::routing::{Objection, RankedDepartment, ReturnReason};
-    use crate::rulings::{BasisDraft, EmbeddedRuling};
-    use crate::text::Reading;
+    use crate::routing::{Objection, ReturnReason};
+    use crate::rulings::{BasisDraft, EmbeddedRuling, Scope};
 
     /// On 1 November 市政 and 园林 become 城运, and 工商 is split.
     const DEPARTMENTS: [(&str, &str, &str); 10] = [
@@ -178,29 +177,8 @@ mod tests {
     }
 
     fn answer(ranked: &[(&str, f32)], basis: Vec<Ground>) -> Decision {
-        let ranked =
-            ranked.iter().map(|(id, probability)| RankedDepartment { department: department(id), probability: *probability });
-        Decision {
-            departments: ranked.collect(),
-            model_opinion: Vec::new(),
-            dispute_risk: None,
-            proposed_dispatch_risk: None,
-            risk_factors: Vec::new(),
-            review_reasons: Vec::new(),
-            evidence: Vec::new(),
-            tokens_read: 9,
-            tokens_given: 9,
-            reading: Reading::Whole,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis,
-            reason: String::new(),
-            catalog_version: None,
-            contested_ruling: None,
-            unseen_proposals: Vec::new(),
-            embedding: vec![1.0, 0.0],
-            parts: Vec::new(),
-        }
+        let ranked = ranked.iter().map(|(id, probability)| (department(id), *probability));
+        Decision { embedding: vec![1.0, 0.0], ..Decision::example(ranked, basis) }
     }
 
     fn returned(department: &str, unit: &str, reason: ReturnReason) -> Return {
@@ -297,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_draft_on_a_contested_ruling_is_that_ruling_and_no_precedent_of_itself() {
+    fn the_draft_on_a_contested_ruling_is_that_ruling() {
         let contested = ruling("K-1", "环保", &["街镇", "卫生"]);
         let like =
             |ruling: Arc<Ruling>| Ground::Precedent {
@@ -305,7 +283,6 @@ mod tests {
             };
         let basis = vec![
             Ground::ContestedRuling { ruling: Arc::clone(&contested), leads: vec![department("环保")] },
-            like(Arc::clone(&contested)),
             like(ruling("K-2", "环保", &[])),
         ];
         let next = Decision { contested_ruling: Some(Arc::clone(&contested)), ..answer(&[("城管", 1.0)], basis) };
@@ -323,13 +300,21 @@ mod tests {
 
     #[test]
     fn a_ruling_that_applies_in_spite_of_the_returns_is_drafted_as_well() {
-        let standing = ruling("K-1", "卫生", &["街镇"]);
-        let leads = vec![department("卫生")];
-        let ground = Ground::StandingRuling { ruling: standing, leads, similarity: 1.0, precision: 0.9, differs: true };
-        let returns = vec![returned("环保", "", ReturnReason::DutiesOverlap)];
-        let next = answer(&[("卫生", 0.1), ("城管", 0.9)], vec![ground]);
-        let file = file("工厂异味", returns, answer(&[("环保", 0.9)], Vec::new()), next, &[]);
-        assert_eq!((file.draft.lead.as_str(), file.draft.supporting), ("卫生", vec!["街镇".to_owned()]));
+        let leads = || vec![department("卫生")];
+        let (standing, own) = (ruling("K-1", "卫生", &["街镇"]), ruling("K-2", "卫生", &["街镇"]));
+        let own = Arc::new(Ruling { scope: Scope::Case, ..(*own).clone() });
+        let grounds = [
+            Ground::StandingRuling { ruling: standing, leads: leads(), similarity: 1.0, precision: 0.9, differs: true },
+            Ground::RulingOnOrder { ruling: own, leads: leads(), differs: true },
+        ];
+        for (ground, why) in grounds.into_iter().zip(["类案认定“夜间K-1”（K-1）", "本工单认定“夜间K-2”（K-2）"])
+        {
+            let returns = vec![returned("环保", "", ReturnReason::DutiesOverlap)];
+            let next = answer(&[("卫生", 0.1), ("城管", 0.9)], vec![ground]);
+            let file = file("工厂异味", returns, answer(&[("环保", 0.9)], Vec::new()), next, &[]);
+            assert_eq!((file.draft.lead.as_str(), &file.draft.supporting[..]), ("卫生", &["街镇".to_owned()][..]));
+            assert!(file.draft_text.contains(&format!("{why}在变更前继续有效")), "{}", file.draft_text);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The drafted ruling: something to cross out rather than a blank page. Who it names and why is told in it; people decide.
 //!
-//! Its lead is, in this order: that of the standing ruling that is contested, or that applies in spite of the returns (a ruling
-//! holds until somebody changes it), that of the catalogue's matter unless it objected and did so for good reason of its district
+//! Its lead is, in this order: that of the ruling that is contested, or that applies in spite of the returns, on this very order or on
+//! its like (a ruling holds until somebody changes it), that of the catalogue's matter unless it objected and did so for good reason of its district
 //! or level, and otherwise whom the order would go to next. Who supports it and which documents are cited comes from where the
 //! lead does.
 
@@ -13,7 +13,7 @@ use super::sides::{ContestingUnit, Offices};
 use crate::catalog::{Basis, DepartmentCatalog, Matter};
 use crate::model::Department;
 use crate::routing::{Circumstances, Decision, Ground, ReturnReason};
-use crate::rulings::{BasisDraft, PositionDraft, Ruling, RulingDraft};
+use crate::rulings::{BasisDraft, PositionDraft, Ruling, RulingDraft, Scope};
 
 /// Longest example, in characters: as long as a ruling's may be.
 const MAX_EXAMPLE: usize = 4_000;
@@ -36,7 +36,7 @@ pub fn drafted(
             .and_then(|matter| by_matter(matter, sides, &offices))
             .unwrap_or_else(|| by_exclusion(matter, sides, &offices)),
     };
-    let basis = basis(&proposal, standing.map(|(ruling, _)| ruling), &offices);
+    let basis = basis(&proposal, &offices);
     let positions: Vec<PositionDraft> = sides
         .iter()
         .filter(|side| side.objects)
@@ -74,10 +74,12 @@ struct Proposal {
     why: String,
 }
 
-/// The standing ruling that is contested, or that applies in spite of the returns, with its lead of the day.
+/// The ruling that is contested, or that applies in spite of the returns, with its lead of the day.
 fn standing(next: &Decision) -> Option<(&Ruling, &Arc<Department>)> {
     next.basis.iter().find_map(|ground| match ground {
-        Ground::ContestedRuling { ruling, leads } | Ground::StandingRuling { ruling, leads, .. } => {
+        Ground::ContestedRuling { ruling, leads }
+        | Ground::StandingRuling { ruling, leads, .. }
+        | Ground::RulingOnOrder { ruling, leads, .. } => {
             // If its lead was split since, one of the successors may still be willing.
             let willing = leads.iter().find(|lead| lead.id == next.lead().department.id);
             Some((&**ruling, willing.or(leads.first())?))
@@ -87,11 +89,12 @@ fn standing(next: &Decision) -> Option<(&Ruling, &Arc<Department>)> {
 }
 
 fn by_ruling(ruling: &Ruling, lead: &Arc<Department>, offices: &Offices<'_>) -> Proposal {
+    let kind = if ruling.scope == Scope::Case { "本工单认定" } else { "类案认定" };
     Proposal {
         lead: Arc::clone(lead),
         supporting: supporting(&ruling.supporting, lead, offices),
         documents: RulingDraft::from(ruling).basis,
-        why: format!("类案认定“{}”（{}）在变更前继续有效", ruling.matter, ruling.id),
+        why: format!("{kind}“{}”（{}）在变更前继续有效", ruling.matter, ruling.id),
     }
 }
 
@@ -161,21 +164,18 @@ fn statement(side: &ContestingUnit) -> String {
     said.collect::<Vec<_>>().join("；")
 }
 
-/// The proposal's documents, the lead's duties that fit, and the precedents by which it led: not the ruling at stake itself.
-fn basis(proposal: &Proposal, at_stake: Option<&Ruling>, offices: &Offices<'_>) -> Vec<BasisDraft> {
+/// The proposal's documents, the lead's duties that fit, and the precedents by which it led.
+fn basis(proposal: &Proposal, offices: &Offices<'_>) -> Vec<BasisDraft> {
     let lead = &proposal.lead.id;
     let mut basis = proposal.documents.clone();
     let duties = offices.duties(lead);
     basis.extend(duties.iter().filter(|duty| duty.fits).flat_map(|duty| &duty.basis).map(document));
-    let another = |ruling: &Ruling| at_stake.is_none_or(|at_stake| at_stake.id != ruling.id);
     basis.extend(offices.answer.basis.iter().filter_map(|ground| match ground {
-        Ground::Precedent { ruling, leads, .. } if another(ruling) && leads.iter().any(|one| one.id == *lead) => {
-            Some(BasisDraft {
-                level: "先例".to_owned(),
-                document: format!("{}（{}）", ruling.matter, ruling.id),
-                ..BasisDraft::default()
-            })
-        }
+        Ground::Precedent { ruling, leads, .. } if leads.iter().any(|one| one.id == *lead) => Some(BasisDraft {
+            level: "先例".to_owned(),
+            document: format!("{}（{}）", ruling.matter, ruling.id),
+            ..BasisDraft::default()
+        }),
         _ => None,
     }));
     // A ruling and the catalogue may write the same law with its marks and without.

@@ -119,8 +119,52 @@ impl Decision {
         })
     }
 
+    /// Departments that returned the order and are not named again, each once: for themselves, or since no other unit of theirs is
+    /// left. A question takes out nobody, nor does anything where nobody else would be left.
+    pub fn left_out(&self) -> Vec<&Arc<Department>> {
+        let mut out: Vec<&Arc<Department>> = Vec::new();
+        for ground in &self.basis {
+            let Ground::Returned { department, reason, .. } = ground else { continue };
+            let is = |id: &str| id == department.id;
+            let named = self.departments.iter().any(|one| is(&one.department.id)) || out.iter().any(|known| is(&known.id));
+            if reason.disputes_responsibility() && !named {
+                out.push(department);
+            }
+        }
+        out
+    }
+
     /// True if a person should look before it goes out.
     pub fn needs_review(&self) -> bool {
         !self.review_reasons.is_empty()
+    }
+}
+
+#[cfg(test)]
+impl Decision {
+    /// An answer of which only the ranking, best first, and what it rests on are of interest.
+    pub(crate) fn example(ranking: impl IntoIterator<Item = (Arc<Department>, f32)>, basis: Vec<Ground>) -> Self {
+        let ranked = |(department, probability)| RankedDepartment { department, probability };
+        Self {
+            departments: ranking.into_iter().map(ranked).collect(),
+            model_opinion: Vec::new(),
+            dispute_risk: None,
+            proposed_dispatch_risk: None,
+            risk_factors: Vec::new(),
+            review_reasons: Vec::new(),
+            evidence: Vec::new(),
+            tokens_read: 9,
+            tokens_given: 9,
+            reading: Reading::Whole,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis,
+            reason: String::new(),
+            catalog_version: None,
+            contested_ruling: None,
+            unseen_proposals: Vec::new(),
+            embedding: Vec::new(),
+            parts: Vec::new(),
+        }
     }
 }

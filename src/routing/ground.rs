@@ -121,11 +121,6 @@ pub enum Ground {
 }
 
 impl Ground {
-    /// True if it is a ruling that settles who leads.
-    pub fn is_leading_ruling(&self) -> bool {
-        self.leading_ruling().is_some()
-    }
-
     /// The ruling that settles who leads, if it is one.
     pub fn leading_ruling(&self) -> Option<&Arc<Ruling>> {
         match self {

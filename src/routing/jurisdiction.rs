@@ -236,7 +236,7 @@ impl<'a> Jurisdiction<'a> {
             basis: duty.basis.clone(),
         }));
         let supports = |ground: &Ground| {
-            matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. }) || ground.is_leading_ruling()
+            matches!(ground, Ground::Duty { .. } | Ground::Matter { agrees: true, .. }) || ground.leading_ruling().is_some()
         };
         let supported = grounds.iter().any(supports);
         grounds.extend(newcomer);

@@ -163,35 +163,14 @@ fn given(ranking: &[RankedDepartment], id: &str) -> f32 {
 mod tests {
     use super::*;
     use crate::model::Department;
-    use crate::text::Reading;
 
     /// A candidate of ten characters at `at`: its ranking, best first.
     fn candidate(at: u32, ranking: &[(&str, f32)]) -> (Range<u32>, Decision) {
-        let ranked = |(id, probability): &(&str, f32)| RankedDepartment {
-            department: Arc::new(Department { id: (*id).to_owned(), name: (*id).to_owned(), training_orders: 1 }),
-            probability: *probability,
+        let ranked = |(id, probability): &(&str, f32)| {
+            let department = Department { id: (*id).to_owned(), name: (*id).to_owned(), training_orders: 1 };
+            (Arc::new(department), *probability)
         };
-        let decision = Decision {
-            departments: ranking.iter().map(ranked).collect(),
-            model_opinion: Vec::new(),
-            dispute_risk: None,
-            proposed_dispatch_risk: None,
-            risk_factors: Vec::new(),
-            review_reasons: Vec::new(),
-            evidence: Vec::new(),
-            tokens_read: 1,
-            tokens_given: 1,
-            reading: Reading::Whole,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis: Vec::new(),
-            reason: String::new(),
-            catalog_version: None,
-            contested_ruling: None,
-            unseen_proposals: Vec::new(),
-            embedding: Vec::new(),
-            parts: Vec::new(),
-        };
+        let decision = Decision::example(ranking.iter().map(ranked), Vec::new());
         (at..at + 10, decision)
     }
 

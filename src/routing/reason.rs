@@ -6,7 +6,6 @@ use super::Decision;
 use super::ground::{Ground, names};
 use super::ruled::Ruled;
 use crate::model::Department;
-use crate::rulings::Ruling;
 
 /// What there is to say of the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +29,9 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     let lead = &decision.lead().department;
     let mut parts = Vec::new();
     let mut percent = String::new();
-    let says_more = |ground: &Ground| matches!(ground, Ground::Matter { agrees: true, .. }) || ground.is_leading_ruling();
+    let says_more =
+        |ground: &Ground| matches!(ground, Ground::Matter { agrees: true, .. }) || ground.leading_ruling().is_some();
     let (mut told, mut likened) = (decision.basis.iter().any(says_more), false);
-    // It is told as the one that is contested, and not once more as a precedent.
-    let contested = |ruling: &Ruling| decision.contested_ruling.as_ref().is_some_and(|contested| contested.id == ruling.id);
     for ground in &decision.basis {
         match ground {
             Ground::StandingRuling { ruling, differs, .. } => {
@@ -49,7 +47,7 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
                 parts.push(format!("本工单已认定“{matter}”（{body}，{day}，{id}）由{lead}主办{end}"));
             }
             // The likest is enough for a line.
-            Ground::Precedent { ruling, leads, agrees, .. } if !likened && !leads.is_empty() && !contested(ruling) => {
+            Ground::Precedent { ruling, leads, agrees, .. } if !likened && !leads.is_empty() => {
                 likened = true;
                 let end = if *agrees { "" } else { "，供参考" };
                 parts.push(format!("相似先例“{}”由{}主办{end}", ruling.matter, names(leads)));
@@ -87,7 +85,7 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
                         format!("模型首选“{}”，把握{:.0}%", department.name, probability * 100.0)
                     }
                     // What the model said of the appeal itself is a share of what those who are out had as well.
-                    _ if decision.basis.iter().any(|ground| left(decision, ground)) => {
+                    _ if !decision.left_out().is_empty() => {
                         format!(
                             "排除退单单位后概率{:.0}%（原{:.0}%）",
                             decision.lead().probability * 100.0,
@@ -110,13 +108,6 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
         UnitNote::Unknown => Some("具体单位待定，请补充所在区".to_owned()),
     });
     parts.join("；")
-}
-
-/// True of a return that took its department out of the ranking, for itself or since no other unit of it is left: a question takes
-/// out nobody, nor does anything where nobody else would be left.
-fn left(decision: &Decision, ground: &Ground) -> bool {
-    let Ground::Returned { department, reason, .. } = ground else { return false };
-    reason.disputes_responsibility() && !decision.departments.iter().any(|one| one.department.id == department.id)
 }
 
 /// That a department was found by its duties alone.
@@ -142,41 +133,17 @@ pub(super) fn model_ground(version: &str, department: &Arc<Department>, probabil
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::{RankedDepartment, ReturnReason};
-    use crate::rulings::RulingDraft;
-    use crate::text::Reading;
+    use crate::routing::ReturnReason;
 
     fn department(id: &str) -> Arc<Department> {
         Arc::new(Department { id: id.to_owned(), name: format!("{id}局"), training_orders: 9 })
     }
 
     fn decision(ranking: &[(&str, f32)], basis: Vec<Ground>) -> Decision {
-        let ranked =
-            |(id, probability): &(&str, f32)| RankedDepartment { department: department(id), probability: *probability };
-        let departments: Vec<RankedDepartment> = ranking.iter().map(ranked).collect();
-        let lead = Arc::clone(&departments[0].department);
-        let model = Ground::Model { version: "1".to_owned(), department: lead, probability: 0.6, alone: false };
-        Decision {
-            departments,
-            model_opinion: Vec::new(),
-            dispute_risk: None,
-            proposed_dispatch_risk: None,
-            risk_factors: Vec::new(),
-            review_reasons: Vec::new(),
-            evidence: Vec::new(),
-            tokens_read: 9,
-            tokens_given: 9,
-            reading: Reading::Whole,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis: basis.into_iter().chain([model]).collect(),
-            reason: String::new(),
-            catalog_version: None,
-            contested_ruling: None,
-            unseen_proposals: Vec::new(),
-            embedding: Vec::new(),
-            parts: Vec::new(),
-        }
+        let model =
+            Ground::Model { version: "1".to_owned(), department: department(ranking[0].0), probability: 0.6, alone: false };
+        let ranked = ranking.iter().map(|(id, probability)| (department(id), *probability));
+        Decision::example(ranked, basis.into_iter().chain([model]).collect())
     }
 
     fn returned(id: &str, unit: Option<&str>, reason: ReturnReason) -> Ground {
@@ -198,27 +165,5 @@ mod tests {
         assert_eq!(line, "“城管局”已退单（职能交叉）；排除退单单位后概率90%（原60%）");
         let line = told(&[("环保", 0.9)], returned("数据", None, ReturnReason::NotAdmissible));
         assert!(line.ends_with("模型把握60%"), "it was never in the ranking, and took nobody out: {line}");
-    }
-
-    #[test]
-    fn a_contested_ruling_is_told_once_and_no_precedent_beside_itself() {
-        let ruling = |id: &str| {
-            let draft = RulingDraft {
-                id: id.to_owned(),
-                scope: "case".to_owned(),
-                matter: format!("事项{id}"),
-                lead: "城管".to_owned(),
-                body: "committee".to_owned(),
-                decided_on: "2026-01-10".to_owned(),
-                ..RulingDraft::default()
-            };
-            Arc::new(draft.parse(None).unwrap_or_else(|faults| panic!("{faults:?}")))
-        };
-        let leads = || vec![department("城管")];
-        let like = |id| Ground::Precedent { ruling: ruling(id), leads: leads(), similarity: 0.9, agrees: false };
-        let basis = vec![Ground::ContestedRuling { ruling: ruling("K-1"), leads: leads() }, like("K-1"), like("K-2")];
-        let decision = Decision { contested_ruling: Some(ruling("K-1")), ..decision(&[("环保", 0.9)], basis) };
-        let line = line(&decision, UnitNote::NotAsked);
-        assert_eq!(line, "类案认定“事项K-1”的主办单位已退单，请提请裁定；相似先例“事项K-2”由“城管局”主办，供参考；模型把握60%");
     }
 }

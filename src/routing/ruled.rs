@@ -134,10 +134,9 @@ impl Rulings<'_> {
     }
 
     /// A department by the name that the catalogue has for it on any day.
-    fn as_ruled(&self, id: &String) -> Arc<Department> {
-        let entry = self.jurisdiction.and_then(|jurisdiction| jurisdiction.catalog.entries(id).last());
-        let name = entry.map_or(id, |entry| &entry.name).clone();
-        Arc::new(Department { id: id.clone(), name, training_orders: 0 })
+    fn as_ruled(&self, id: &str) -> Arc<Department> {
+        let name = self.jurisdiction.and_then(|jurisdiction| jurisdiction.catalog.last_name(id));
+        Arc::new(Department { id: id.to_owned(), name: name.unwrap_or(id).to_owned(), training_orders: 0 })
     }
 
     /// Of the standing rulings that fit, the first by precedence that is like enough. Without a lead if all of its leads returned the

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::proto;
 use crate::disputes::OrderRecord;
-use crate::store::{Action, NewEntry, Store};
+use crate::store::{Action, NewEntry, Store, StoreError};
 use crate::text::{AppealFields, is_persons_number, masked, masked_as_written};
 
 /// Entries that wait at most: some seconds of the heaviest load.
@@ -144,9 +144,36 @@ pub(super) fn kept(fields: AppealFields) -> AppealFields {
     }
 }
 
+/// What is to be written at once.
+struct Batch {
+    entries: Vec<NewEntry>,
+    orders: Vec<OrderRecord>,
+    /// What was tried before, with the gap that it told.
+    tried: Option<(Vec<NewEntry>, u64)>,
+}
+
+impl Batch {
+    /// Writes it behind the `last` entry of this writer, with the gap of so many entries that were missed; gives the gap that the trail
+    /// tells now. Tried again, it is not written again: the database may have taken it and been lost before it said so.
+    async fn written(&mut self, store: &Store, last: &mut i64, missed: u64) -> Result<u64, StoreError> {
+        if let Some((entries, gap)) = &self.tried
+            && let Some(first) = entries.first()
+            && store.has_entry_after(*last, first).await?
+        {
+            return Ok(*gap);
+        }
+        let detail = serde_json::json!({ "entries": missed }).to_string();
+        let gap = (missed > 0).then(|| NewEntry { detail, ..NewEntry::now(Action::Missed, "paidan") });
+        let (entries, _) = self.tried.insert((self.entries.iter().cloned().chain(gap).collect(), missed));
+        *last = store.append_answers(entries, &self.orders).await?;
+        Ok(missed)
+    }
+}
+
+/// Writes what comes, in order, until nothing comes any more. What a database refused is tried again until it takes it.
 async fn write(store: Store, mut receiver: mpsc::Receiver<Note>, missed: Arc<AtomicU64>, held: Arc<AtomicUsize>) {
     let mut notes = Vec::with_capacity(AT_ONCE);
-    let mut told = false;
+    let (mut told, mut last) = (false, 0);
     while receiver.recv_many(&mut notes, AT_ONCE).await > 0 {
         let (mut entries, mut orders, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for note in notes.drain(..) {
@@ -160,15 +187,10 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Note>, missed: Arc<Ato
                 Note::Flush(done) => waiting.push(done),
             }
         }
-        loop {
-            let gap = missed.load(Relaxed);
-            let mut batch = entries.clone();
-            if gap > 0 {
-                let detail = serde_json::json!({ "entries": gap }).to_string();
-                batch.push(NewEntry { detail, ..NewEntry::now(Action::Missed, "paidan") });
-            }
-            match store.append_answers(&batch, &orders).await {
-                Ok(()) => {
+        let mut batch = Batch { entries, orders, tried: None };
+        while !batch.entries.is_empty() || missed.load(Relaxed) > 0 {
+            match batch.written(&store, &mut last, missed.load(Relaxed)).await {
+                Ok(gap) => {
                     missed.fetch_sub(gap, Relaxed);
                     told = false;
                     break;

@@ -261,7 +261,8 @@ async fn supersede_within(
     }
     write(transaction, &mut former).await?;
     let detail = serde_json::json!({ "successor": successor });
-    audit::append(transaction, &[NewEntry::of_ruling(Action::RulingSuperseded, actor, &former, &detail)]).await
+    audit::append(transaction, &[NewEntry::of_ruling(Action::RulingSuperseded, actor, &former, &detail)]).await?;
+    Ok(())
 }
 
 fn expect_etag(stored: &StoredRuling, etag: &str) -> Result<(), StoreError> {

@@ -125,6 +125,14 @@ fn a_ruling_whose_lead_was_split_never_goes_to_the_successor_that_returned_the_o
     let both = ask(&router, "东区", &["住房", "建设"]);
     assert!(!applies(&both) && both.contested_ruling.is_some(), "nobody of it is left: that is for the committee");
     assert!(!["住房", "建设"].contains(&lead(&both)));
+    let precedents = |decision: &Decision| -> Vec<String> {
+        let of = |ground: &Ground| match ground {
+            Ground::Precedent { ruling, .. } => Some(ruling.id.clone()),
+            _ => None,
+        };
+        decision.basis.iter().filter_map(of).collect()
+    };
+    assert!(precedents(&both).is_empty() && precedents(&first).is_empty(), "it is no precedent beside itself");
     // Where everybody but one successor returned it, that one leads, also by the ruling alone.
     let everybody: Vec<&str> = DEPARTMENTS.into_iter().filter(|id| *id != "住建").chain(["住房"]).collect();
     assert_eq!(lead(&ask(&router, "东区", &everybody)), "建设");

@@ -194,6 +194,26 @@ async fn who_writes_one_entry_waits_for_no_more_than_what_was_there_before() {
     busy.abort();
 }
 
+/// A database that was lost while it committed may have kept what it never said that it kept.
+#[tokio::test]
+async fn whoever_does_not_know_whether_an_entry_was_written_can_ask() {
+    for database in databases().await {
+        let store = &database.store;
+        let entry = |order: &str| NewEntry { order_id: order.to_owned(), ..NewEntry::now(Action::Answered, "intake") };
+        let (first, second) = (entry("order-a"), entry("order-b"));
+        assert!(!store.has_entry_after(0, &first).await.expect("asked"), "{}", database.name);
+        let last = store.append_answers(std::slice::from_ref(&first), &[]).await.expect("written");
+        assert!(store.has_entry_after(0, &first).await.expect("asked"));
+        assert!(!store.has_entry_after(last, &first).await.expect("asked"), "it stands before that");
+        assert!(!store.has_entry_after(0, &second).await.expect("asked"), "another order's");
+        let detail = NewEntry { detail: "{\"probability\":0.5}".to_owned(), ..first.clone() };
+        assert!(!store.has_entry_after(0, &detail).await.expect("asked"), "another answer");
+        let written = store.append_answers(&[second.clone()], &[]).await.expect("written");
+        assert_eq!(written, last + 1);
+        assert!(store.has_entry_after(last, &second).await.expect("asked"));
+    }
+}
+
 #[tokio::test]
 async fn every_change_is_in_the_trail_and_any_tampering_is_named() {
     for database in databases().await {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use paidan::text::{Appeal, AppealTokenizer, Reading, clean, normalize};
+use paidan::text::{Appeal, AppealTokenizer, MAX_APPEAL_CHARS, Reading, clean, normalize, parts};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use regex::Regex;
 
@@ -227,4 +227,24 @@ fn tokens_are_the_librarys_own_whatever_the_text_holds() {
         read += ids.len();
     }
     assert!(read > 20_000, "{read} tokens prove little");
+}
+
+#[test]
+fn the_longest_text_is_taken_apart_at_once_whatever_it_says() {
+    let one_short_of_the_limit: String = ('一'..).take(31).map(|name| format!("{name}某路。")).collect();
+    for sentences in
+        [&one_short_of_the_limit, "甲乙路坏了。", "在甲乙路。在丙丁路。", "请问甲乙路。", "。 ", "市民反映:坏", "1、坏了"]
+    {
+        let text: String = sentences.chars().cycle().take(MAX_APPEAL_CHARS).collect();
+        let text = clean(&text);
+        // A thousandth of a second, where looking back at each sentence took eight. One try of three is enough, so that it does not
+        // matter what else the machine does.
+        let time = |_| {
+            let started = Instant::now();
+            parts(&text);
+            started.elapsed()
+        };
+        let least = (0..3).map(time).min().unwrap_or_default();
+        assert!(least < Duration::from_secs(1), "{least:?} for {sentences}");
+    }
 }

@@ -5,7 +5,7 @@ use paidan::server::proto::basis::Kind;
 use paidan::server::proto::{self, DecidingBody, ReportReturnRequest, ReturnReason, Ruling, RulingScope};
 
 use crate::database::{databases, sqlite};
-use crate::disputes::{Place, lead, place, returned};
+use crate::disputes::{Place, appeal, lead, place, returned};
 use crate::support::APPEALS;
 
 fn ruling(id: &str, lead: &str, orders: &[&str]) -> Ruling {
@@ -119,9 +119,17 @@ async fn another_district_by_the_word_of_a_department_is_by_the_word_of_its_unit
         ..returned("1", &department, "2026-03-02T02:00:00Z")
     };
     let next = place.report(elsewhere.clone()).await.expect("reported").next_answer.expect("an answer");
-    assert_eq!((lead(&next), next.unit), (department, None), "its district is to be asked for");
+    assert_eq!((lead(&next), next.unit), (department.clone(), None), "its district is to be asked for");
     let twice = place.report(elsewhere).await.expect("the same report");
     assert_eq!(twice.return_count, 1);
+    // So it is of an order that was never routed here and comes with its return.
+    let adopted = ReportReturnRequest {
+        reason: ReturnReason::WrongDistrict.into(),
+        appeal: Some(appeal("2", APPEALS[0])),
+        ..returned("2", &department, "2026-03-02T02:00:00Z")
+    };
+    let next = place.report(adopted).await.expect("reported").next_answer.expect("an answer");
+    assert_eq!((lead(&next), next.unit), (department, None), "its district is to be asked for");
 }
 
 #[tokio::test]
@@ -135,6 +143,9 @@ async fn a_department_whose_units_have_all_returned_an_order_does_not_get_it_aga
     let next = place.report(level(&unit, "2026-03-02T02:00:00Z")).await.expect("reported").next_answer.expect("an answer");
     let city = next.unit.clone().expect("a unit").display_name;
     assert_eq!((lead(&next), &city), (department.clone(), &format!("市{department}中心")));
-    let next = place.report(level(&city, "2026-03-02T03:00:00Z")).await.expect("reported").next_answer.expect("an answer");
+    let answer = place.report(level(&city, "2026-03-02T03:00:00Z")).await.expect("reported");
+    let out: Vec<String> = answer.excluded_departments.into_iter().map(|one| one.id).collect();
+    let next = answer.next_answer.expect("an answer");
     assert!(lead(&next) != department && next.unit.is_some(), "{next:?}");
+    assert_eq!(out, [department], "whoever reads the answer is told that it is out");
 }

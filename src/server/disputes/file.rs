@@ -94,8 +94,8 @@ fn events(course: &Course, entries: &[AuditEntry], opinion: &Decision, catalog: 
     let name = |id: &str| {
         let known = opinion.departments.iter().find(|one| one.department.id == id);
         // Whoever the answer does not know may have been founded since.
-        let entry = catalog.and_then(|catalog| catalog.entries(id).last());
-        known.map(|one| &one.department.name).or(entry.map(|entry| &entry.name)).map_or_else(|| id.to_owned(), Clone::clone)
+        let since = || catalog.and_then(|catalog| catalog.last_name(id));
+        known.map(|one| one.department.name.as_str()).or_else(since).unwrap_or(id).to_owned()
     };
     let mut events: Vec<Event> = Vec::new();
     for entry in entries {

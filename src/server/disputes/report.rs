@@ -13,6 +13,7 @@ use crate::catalog::{Day, Holidays};
 use crate::disputes::{Course, OrderRecord, Return, case_id, return_deadline};
 use crate::routing::{Circumstances, Decision, Ground, Objection, ReturnReason, day_in_the_city, day_of};
 use crate::store::StoreError;
+use crate::text::AppealFields;
 
 /// Longest note, in characters.
 const MAX_NOTE_CHARS: usize = 2_000;
@@ -45,7 +46,7 @@ impl Disputes {
         let report = self.parse(request)?;
         let course = self.course(&report.order_id).await?;
         let known = course.as_ref().and_then(|course| course.returns.iter().find(|one| one.id == report.id)).cloned();
-        let (order, adopted) = order(&report, course.as_ref())?;
+        let (until_now, order, adopted) = order(&report, course.as_ref())?;
         let deadline = match &known {
             Some(known) => known.deadline,
             None => self.deadline(&report).await?,
@@ -53,7 +54,7 @@ impl Disputes {
         let mut new = Return {
             id: report.id.clone(),
             order_id: report.order_id.clone(),
-            objection: self.objection(&report, course.as_ref(), known.as_ref()),
+            objection: self.objection(&report, &until_now, known.as_ref()),
             district: report.district.clone(),
             note: report.note.clone(),
             returned_at: report.returned_at,
@@ -81,7 +82,7 @@ impl Disputes {
 
     /// Who objects. Of a department that says "another district", without a word of which of its units says so, it is the one of the
     /// district that the order had until now.
-    fn objection(&self, report: &Report, course: Option<&Course>, known: Option<&Return>) -> Objection {
+    fn objection(&self, report: &Report, until_now: &AppealFields, known: Option<&Return>) -> Objection {
         let mut objection = report.objection.clone();
         if objection.unit.is_some() || objection.reason != ReturnReason::WrongDistrict {
             return objection;
@@ -91,11 +92,10 @@ impl Disputes {
             return objection;
         }
         let catalog = self.rulings.router().catalog();
-        let unit = course.zip(catalog.as_deref()).and_then(|(course, catalog)| {
-            let fields = &course.order.fields;
-            let day = day_of(&fields.received_at).unwrap_or(objection.day);
-            let words = Circumstances::of(fields, day).words;
-            catalog.unit(&objection.department, catalog.district(&fields.district), &words, day)
+        let unit = catalog.as_deref().and_then(|catalog| {
+            let day = day_of(&until_now.received_at).unwrap_or(objection.day);
+            let words = Circumstances::of(until_now, day).words;
+            catalog.unit(&objection.department, catalog.district(&until_now.district), &words, day)
         });
         objection.unit = unit.map(|unit| unit.name.clone());
         objection
@@ -107,9 +107,7 @@ impl Disputes {
         course: &Course,
         answer: super::Answer,
     ) -> Result<proto::ReportReturnResponse, ServiceError> {
-        let catalog = self.rulings.router().catalog();
-        let objections = course.objections().into_iter().map(|one| one.under_all_names(catalog.as_deref()));
-        let excluded = excluded(&answer.decision.basis, &objections.collect::<Vec<_>>());
+        let excluded = answer.decision.left_out().into_iter().map(|one| routing::department(one)).collect();
         let named = self.named(report, &answer.decision);
         let most = routing::departments_asked(report.max_departments)?;
         let next = routing::response(answer, self.desk.router.info(), course.order_id().to_owned(), most);
@@ -235,27 +233,27 @@ impl Disputes {
     }
 }
 
-/// The order as it is known, or as it was sent along; and what of that has to be kept.
-fn order(report: &Report, course: Option<&Course>) -> Result<(OrderRecord, Option<OrderRecord>), ServiceError> {
+/// The order as it is known, or as it was sent along: until now, and with this return. And what of that has to be kept.
+fn order(report: &Report, course: Option<&Course>) -> Result<(AppealFields, OrderRecord, Option<OrderRecord>), ServiceError> {
     let known = course.map(|course| course.order.clone());
     let adopted = match (&known, &report.appeal) {
         (Some(order), _) => order.clone(),
         (None, Some(appeal)) => {
             let request = proto::RouteAppealRequest { appeal: Some(appeal.clone()), ..proto::RouteAppealRequest::default() };
             let asked = routing::asked(request)?;
-            let fields = kept(crate::text::AppealFields { id: report.order_id.clone(), ..asked.fields });
+            let fields = kept(AppealFields { id: report.order_id.clone(), ..asked.fields });
             OrderRecord { fields, caller: asked.caller, closed: false }
         }
         (None, None) => return Err(StoreError::NoOrder { order_id: report.order_id.clone() }.into()),
     };
-    let mut order = adopted;
+    let (until_now, mut order) = (adopted.fields.clone(), adopted);
     if let Some(district) = &report.district {
         order.fields.district.clone_from(district);
     }
     // Read before it is kept: an order that cannot be routed is none.
     crate::text::Appeal::parse(order.fields.clone()).map_err(|error| routing::route_error(error.into()))?;
     let changed = known.as_ref() != Some(&order);
-    Ok((order.clone(), changed.then_some(order)))
+    Ok((until_now, order.clone(), changed.then_some(order)))
 }
 
 /// The standing ruling that this very return contests.
@@ -266,19 +264,6 @@ fn contested(objection: &Objection, basis: &[Ground]) -> Option<String> {
         }
         _ => None,
     })
-}
-
-/// Departments that are not named again, each once.
-fn excluded(basis: &[Ground], objections: &[Objection]) -> Vec<proto::Department> {
-    let mut excluded: Vec<proto::Department> = Vec::new();
-    for ground in basis {
-        let Ground::Returned { department, .. } = ground else { continue };
-        let out = objections.iter().any(|one| one.excludes(&department.id));
-        if out && !excluded.iter().any(|known| known.id == department.id) {
-            excluded.push(routing::department(department));
-        }
-    }
-    excluded
 }
 
 /// The same report has the same id. A request id stands for it; otherwise what was said does, and when.

@@ -199,8 +199,9 @@ impl AuditEntry {
     }
 }
 
-/// Writes entries behind the last one. The head's row is the turn of all writers, so it is taken last in a transaction.
-pub(super) async fn append(transaction: &mut AnyConnection, new: &[NewEntry]) -> Result<(), StoreError> {
+/// Writes entries behind the last one, and gives the number of the new last one. The head's row is the turn of all writers, so it is
+/// taken last in a transaction.
+pub(super) async fn append(transaction: &mut AnyConnection, new: &[NewEntry]) -> Result<i64, StoreError> {
     let count = new.len() as i64;
     let row = sqlx::query("UPDATE audit_head SET number = number + $1 RETURNING number, hash")
         .bind(count)
@@ -232,7 +233,7 @@ pub(super) async fn append(transaction: &mut AnyConnection, new: &[NewEntry]) ->
         previous_hash = entry.hash;
     }
     sqlx::query("UPDATE audit_head SET hash = $1").bind(&previous_hash).execute(&mut *transaction).await?;
-    Ok(())
+    Ok(last)
 }
 
 impl Store {
@@ -250,6 +251,26 @@ impl Store {
         append(&mut transaction, entries).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Whether an entry was written behind a number. A database that was lost in the middle of a commit may have kept what it never
+    /// said that it kept: whoever writes it again asks first.
+    pub async fn has_entry_after(&self, number: i64, entry: &NewEntry) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT count(*) AS found FROM audit_entries WHERE number > $1 AND time = $2 AND actor = $3 AND action = $4 AND \
+             order_id = $5 AND ruling = $6 AND versions = $7 AND detail = $8",
+        )
+        .bind(number)
+        .bind(&entry.time)
+        .bind(&entry.actor)
+        .bind(entry.action.name())
+        .bind(&entry.order_id)
+        .bind(&entry.ruling)
+        .bind(&entry.versions)
+        .bind(&entry.detail)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.try_get::<i64, _>("found")? > 0)
     }
 
     /// The end of the trail as it was noted. Where somebody removed the note no entry is vouched for.

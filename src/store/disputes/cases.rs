@@ -97,7 +97,8 @@ pub(in crate::store) async fn settle(
     }
     let detail = serde_json::json!({ "case": id }).to_string();
     let (order_id, ruling) = (row.order_id, ruling.to_owned());
-    audit::append(transaction, &[NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseClosed, actor) }]).await
+    audit::append(transaction, &[NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseClosed, actor) }]).await?;
+    Ok(())
 }
 
 /// Opens the cases again that a ruling settled which is taken back.
@@ -115,7 +116,8 @@ pub(in crate::store) async fn reopen(transaction: &mut AnyConnection, ruling: &s
         let (ruling, detail) = (ruling.to_owned(), serde_json::json!({ "case": id }).to_string());
         entries.push(NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseReopened, actor) });
     }
-    audit::append(transaction, &entries).await
+    audit::append(transaction, &entries).await?;
+    Ok(())
 }
 
 fn case(row: &AnyRow) -> Result<CaseRow, StoreError> {

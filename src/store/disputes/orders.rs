@@ -24,16 +24,14 @@ pub struct ChangedOrders {
 }
 
 impl Store {
-    /// Writes answers into the trail, and remembers the orders that they were about, in one transaction.
-    pub async fn append_answers(&self, entries: &[NewEntry], orders: &[OrderRecord]) -> Result<(), StoreError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
+    /// Writes answers into the trail, and remembers the orders that they were about, in one transaction. Gives the number of the
+    /// last entry.
+    pub async fn append_answers(&self, entries: &[NewEntry], orders: &[OrderRecord]) -> Result<i64, StoreError> {
         let mut transaction = self.begin().await?;
         upsert(&mut transaction, orders).await?;
-        audit::append(&mut transaction, entries).await?;
+        let last = audit::append(&mut transaction, entries).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(last)
     }
 
     /// Closes an order (办结): it can no longer be returned, and is nobody's repeat. Closed twice it is closed once.
