@@ -27,6 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rivals", default="", help="only rivals whose name holds one of these words, comma between them")
     parser.add_argument("--model", type=Path, default=Path("models/haikou12345"), help="model folder (default: the bundled one)")
     parser.add_argument("--base", type=Path, help="folder that the training step begins with (default: the model)")
+    parser.add_argument("--peer", type=Path, help="text-embeddings-inference's program, to measure it beside the served path")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/haikou12345"), help="folder with train.jsonl and validation.jsonl")
     return parser.parse_args()
 
@@ -37,7 +38,7 @@ class Run:
     def __init__(self, options: argparse.Namespace):
         self.quick, self.threads, self.model = options.quick, options.threads, options.model
         self.rounds = 2 if options.quick else options.rounds
-        self.base, self.data = options.base or options.model, options.data
+        self.base, self.data, self.peer = options.base or options.model, options.data, options.peer
         self.processor = machine.processor()
         self.has_bf16 = machine.has_bf16(self.processor)
         date = datetime.datetime.now().strftime("%Y-%m-%d-%H%M")

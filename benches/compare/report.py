@@ -40,7 +40,7 @@ def table(result: dict) -> str:
     if "texts" in result:
         texts = result["texts"]
         lines.append(f"Real length mix: {texts['count']} appeals, {texts['tokens']} tokens, median {texts['median']}.")
-    for part in (shapes, mix, ratios, training, served):
+    for part in (shapes, mix, ratios, training, served, peers):
         lines += ["", *part(result)] if part(result) else []
     if result["left_out"]:
         lines += ["", "Left out: " + "; ".join(f"{name} ({reason})" for name, reason in result["left_out"].items()) + "."]
@@ -117,4 +117,18 @@ def served(result: dict) -> list:
         "served, appeals/s", "in process", "1 in flight", "8", "64", "64 / in process", "p50 ms at 70 % load", "p99 ms",
         "failed", "ready s", "RSS MB", "peak MB",
     ]  # fmt: skip
+    return body and rows(head, body)
+
+
+def peers(result: dict) -> list:
+    """text-embeddings-inference, which took turns with the served path."""
+    body = []
+    for precision, f in result.get("served", {}).items():
+        ours = max(f["over_grpc_per_second"].values())
+        for name, peer in f["peers"].items():
+            grpc = peer["over_grpc_per_second"]
+            rates = [f"{rate:.0f}" for rate in (grpc["1"], grpc["8"], grpc["64"])]
+            ratios = [f"{ours / max(grpc.values()):.1f}", f"{f['over_grpc_per_second']['64'] / grpc['64']:.1f}"]
+            body.append([name, *rates, *ratios, f"{peer['agrees'] * 100:.1f} %"])
+    head = ["text-embeddings-inference, appeals/s", "1 in flight", "8", "64", "paidan's best / its best", "both with 64", "the same lead"]
     return body and rows(head, body)

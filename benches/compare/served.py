@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import machine
+import peers
 from rivals import MEASURE
 
 PAIDAN = "target/release/paidan"
@@ -45,11 +46,13 @@ def served(run) -> None:
                 raise RuntimeError(log.read_text().strip() or "it ended without a word")
             address = line.split(" on ")[1].split(": model")[0]
             options = ["--rounds", "1", "--seconds", "5", "--limit", "200"] if run.quick else ["--rounds", str(run.rounds)]
-            measured = subprocess.run(
-                [MEASURE, "served", "--model", run.model, "--precision", precision, "--orders", orders, "--address", address,
-                 "--threads", str(run.threads), *options],
-                capture_output=True, text=True, env=environment,
-            )  # fmt: skip
+            # The peer takes turns with the precision that a city serves.
+            with peers.started(run if precision == "int8" else None) as addresses:
+                measured = subprocess.run(
+                    [MEASURE, "served", "--model", run.model, "--precision", precision, "--orders", orders, "--address", address,
+                     "--threads", str(run.threads), *options, *(part for peer in addresses for part in ("--peer", peer))],
+                    capture_output=True, text=True, env=environment,
+                )  # fmt: skip
             if measured.returncode:
                 raise RuntimeError(measured.stderr.strip())
             figures = json.loads(measured.stdout) | {"ready_seconds": ready} | machine.memory_mb(server.pid)

@@ -1,6 +1,7 @@
 //! A load on a server: so many calls in flight (closed loop), or calls at times that do not wait for answers (open loop). Latency in
 //! the open loop counts from the moment at which a call was due, so that a server which stalls is charged for everybody who waits.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use paidan::server::proto::{Appeal, RouteAppealRequest};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
+use tonic::Status;
 use tonic::transport::Channel;
 
 /// A client of the service.
@@ -21,17 +23,29 @@ pub fn request(text: &str) -> RouteAppealRequest {
     RouteAppealRequest { appeal: Some(Appeal { text: text.to_owned(), ..Appeal::default() }), ..RouteAppealRequest::default() }
 }
 
+/// A server that can be asked about a text.
+pub trait Asked: Clone + Send + 'static {
+    /// Sends the text and waits for the answer.
+    fn ask(&mut self, text: &str) -> impl Future<Output = Result<(), Status>> + Send;
+}
+
+impl Asked for Client {
+    async fn ask(&mut self, text: &str) -> Result<(), Status> {
+        self.route_appeal(request(text)).await.map(drop)
+    }
+}
+
 /// Sends every text once with `in_flight` calls at a time. Returns appeals a second.
-pub async fn closed(client: &Client, texts: &Arc<Vec<String>>, in_flight: usize) -> Result<f64> {
+pub async fn closed(client: &impl Asked, texts: &Arc<Vec<String>>, in_flight: usize) -> Result<f64> {
     let (began, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let mut callers = JoinSet::new();
     for _ in 0..in_flight {
         let (mut client, next, texts) = (client.clone(), Arc::clone(&next), Arc::clone(texts));
         callers.spawn(async move {
             while let Some(text) = texts.get(next.fetch_add(1, Relaxed)) {
-                client.route_appeal(request(text)).await?;
+                client.ask(text).await?;
             }
-            Ok::<(), tonic::Status>(())
+            Ok::<(), Status>(())
         });
     }
     while let Some(caller) = callers.join_next().await {

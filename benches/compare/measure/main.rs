@@ -3,6 +3,7 @@
 
 mod encoder;
 mod load;
+mod peer;
 mod served;
 mod tokenize;
 mod worker;

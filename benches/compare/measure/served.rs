@@ -22,11 +22,17 @@ use tonic::transport::Endpoint;
 
 use crate::encoder;
 use crate::load::{self, Client};
+use crate::peer::Peer;
 
 /// Calls that are in flight at the same time.
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
 /// Of the rate that saturates the server.
 const OPEN_LOOP_SHARE: f64 = 0.7;
+/// A peer gets every fourth text.
+const FEWER: usize = 4;
+
+/// Appeals a second of each round, by calls in flight or by workers.
+type Rates = BTreeMap<usize, Vec<f64>>;
 
 /// Flags of `served`.
 #[derive(clap::Args)]
@@ -43,6 +49,9 @@ pub struct Args {
     /// A server that runs already; without it one is started in this process.
     #[arg(long, value_name = "IP:PORT")]
     address: Option<String>,
+    /// Servers of text-embeddings-inference with the same model that take turns with it.
+    #[arg(long, value_name = "NAME=IP:PORT")]
+    peer: Vec<String>,
     /// Threads of the router in this process.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -74,7 +83,11 @@ async fn measure(args: &Args, router: &Arc<Router>, texts: &Arc<Vec<String>>) ->
     };
     let client = Client::new(Endpoint::from_shared(format!("http://{address}"))?.connect().await?);
     load::closed(&client, texts, 8).await.context("warming up")?;
-    let (mut in_process, mut over_grpc): (BTreeMap<usize, Vec<f64>>, BTreeMap<usize, Vec<f64>>) = Default::default();
+    let mut peers = Vec::new();
+    for peer in &args.peer {
+        peers.push(Rival::meet(peer, router, texts).await.with_context(|| peer.clone())?);
+    }
+    let (mut in_process, mut over_grpc) = (Rates::new(), Rates::new());
     for _ in 0..args.rounds {
         for workers in [1, args.threads] {
             let rate = tokio::task::block_in_place(|| routed(router, texts, workers))?;
@@ -82,6 +95,10 @@ async fn measure(args: &Args, router: &Arc<Router>, texts: &Arc<Vec<String>>) ->
         }
         for calls in IN_FLIGHT {
             over_grpc.entry(calls).or_default().push(load::closed(&client, texts, calls).await?);
+            for rival in &mut peers {
+                let rate = load::closed(&rival.peer, &rival.texts, calls).await.with_context(|| rival.name.clone())?;
+                rival.over_grpc.entry(calls).or_default().push(rate);
+            }
         }
     }
     let saturated = median(&over_grpc[&IN_FLIGHT[IN_FLIGHT.len() - 1]]);
@@ -90,20 +107,55 @@ async fn measure(args: &Args, router: &Arc<Router>, texts: &Arc<Vec<String>>) ->
     if open.ms.is_empty() {
         bail!("no call of the open loop was answered");
     }
-    let medians: BTreeMap<String, f64> = over_grpc.iter().map(|(calls, rates)| (calls.to_string(), median(rates))).collect();
     // One worker with all threads, or one a thread: the better counts, as for every rival. By the medians: where the two are alike,
     // the better turn of each round would be the luckier one.
     let alone = in_process.values().map(|rates| median(rates)).fold(0.0, f64::max);
     Ok(json!({
         "precision": router.info().precision,
         "in_process_per_second": alone,
-        "over_grpc_per_second": medians,
+        "over_grpc_per_second": medians(&over_grpc),
+        "peers": peers.iter().map(|rival| (rival.name.clone(), rival.figures())).collect::<serde_json::Map<_, _>>(),
         "open_loop": {
             "rate": rate, "answered": open.ms.len(), "failed": open.failed,
             "p50_ms": quantile(&open.ms, 0.5), "p99_ms": quantile(&open.ms, 0.99),
         },
         "rounds": {"in_process_by_workers": in_process, "over_grpc": over_grpc},
     }))
+}
+
+/// A server of another kind, and what it stood.
+struct Rival {
+    name: String,
+    peer: Peer,
+    /// Share of the texts whose department it thinks likeliest as the router does: it has the same weights and its own cleaning.
+    agrees: f64,
+    over_grpc: Rates,
+    /// Fewer, of the same lengths: it takes its time.
+    texts: Arc<Vec<String>>,
+}
+
+impl Rival {
+    async fn meet(named: &str, router: &Router, texts: &Arc<Vec<String>>) -> Result<Self> {
+        let (name, address) = named.split_once('=').context("a peer is given as NAME=IP:PORT")?;
+        let peer = Peer::new(Endpoint::from_shared(format!("http://{address}"))?.connect().await?);
+        let texts: Arc<Vec<String>> = Arc::new(texts.iter().step_by(FEWER).cloned().collect());
+        let mut alike = 0;
+        for text in texts.iter() {
+            let own = router.route(&[router.prepare(&Appeal::from_text(text)?)?])?;
+            alike += usize::from(peer.label(text).await? == own[0].lead().department.id);
+        }
+        let agrees = alike as f64 / texts.len() as f64;
+        Ok(Self { name: name.to_owned(), peer, agrees, over_grpc: BTreeMap::new(), texts })
+    }
+
+    fn figures(&self) -> Value {
+        json!({"over_grpc_per_second": medians(&self.over_grpc), "agrees": self.agrees, "rounds": self.over_grpc})
+    }
+}
+
+/// The median rate for each number of calls in flight.
+fn medians(rates: &Rates) -> BTreeMap<String, f64> {
+    rates.iter().map(|(calls, rates)| (calls.to_string(), median(rates))).collect()
 }
 
 /// A server in this process, for as long as it lives.
