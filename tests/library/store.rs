@@ -208,7 +208,7 @@ async fn whoever_does_not_know_whether_an_entry_was_written_can_ask() {
         assert!(!store.has_entry_after(0, &second).await.expect("asked"), "another order's");
         let detail = NewEntry { detail: "{\"probability\":0.5}".to_owned(), ..first.clone() };
         assert!(!store.has_entry_after(0, &detail).await.expect("asked"), "another answer");
-        let written = store.append_answers(&[second.clone()], &[]).await.expect("written");
+        let written = store.append_answers(std::slice::from_ref(&second), &[]).await.expect("written");
         assert_eq!(written, last + 1);
         assert!(store.has_entry_after(last, &second).await.expect("asked"));
     }
