@@ -115,24 +115,26 @@ fn corrected(returns: &[Return]) -> Option<&String> {
 pub struct Objected {
     /// The hotline's number of the order.
     pub order_id: String,
-    /// By the time at which they were made; empty once a ruling has settled them.
+    /// By the time at which they were made.
     pub objections: Vec<Objection>,
+    /// The ruling that settled them. As long as it counts they do not.
+    pub settled_by: Option<RulingId>,
     /// The district that it belongs to by the last of them that names one: the order's from then on.
     pub district: Option<String>,
 }
 
 impl Objected {
     /// From all returns of an order.
-    pub fn new(order_id: String, mut returns: Vec<Return>, settled: bool) -> Self {
+    pub fn new(order_id: String, mut returns: Vec<Return>, settled_by: Option<RulingId>) -> Self {
         returns.sort_by(in_order);
         let district = corrected(&returns).cloned();
-        let objections = if settled { Vec::new() } else { returns.into_iter().map(|one| one.objection).collect() };
-        Self { order_id, objections, district }
+        Self { order_id, objections: returns.into_iter().map(|one| one.objection).collect(), settled_by, district }
     }
 
     /// From all that is known of it.
     pub fn of(course: &Course) -> Self {
-        Self::new(course.order_id().to_owned(), course.returns.clone(), course.settlement.is_some())
+        let settled_by = course.settlement.as_ref().map(|settlement| settlement.ruling.clone());
+        Self::new(course.order_id().to_owned(), course.returns.clone(), settled_by)
     }
 }
 
@@ -160,11 +162,6 @@ impl Course {
     /// The hotline's number of the order.
     pub fn order_id(&self) -> &str {
         &self.order.fields.id
-    }
-
-    /// What the router has to heed, in order.
-    pub fn objections(&self) -> Vec<Objection> {
-        self.returns.iter().map(|one| one.objection.clone()).collect()
     }
 
     /// Returns that say that somebody else is responsible: the others open no case.

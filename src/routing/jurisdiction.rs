@@ -19,6 +19,7 @@ use super::ruled::Ruled;
 use super::{Decision, RankedDepartment};
 use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Place, Unit};
 use crate::model::Department;
+use crate::rulings::RulingId;
 use crate::text::{AppealFields, normalize};
 
 /// What the catalogue needs to know of an appeal, and which catalogue.
@@ -26,6 +27,8 @@ use crate::text::{AppealFields, normalize};
 pub struct Circumstances {
     /// The hotline's number of the order; empty if it has none yet.
     pub order: String,
+    /// The ruling that settled the order's case, if one did.
+    pub settled_by: Option<RulingId>,
     /// The day that decides who exists.
     pub day: Day,
     /// The district as the caller named it; empty if unknown.
@@ -48,7 +51,7 @@ impl Circumstances {
         }
         let words = normalize(&words);
         let (order, district) = (fields.id.trim().to_owned(), fields.district.clone());
-        Self { order, day, district, words, unseen_proposals: Vec::new(), active: None }
+        Self { order, settled_by: None, day, district, words, unseen_proposals: Vec::new(), active: None }
     }
 
     /// The catalogue that the appeal is answered with; `None` without one.

@@ -1,6 +1,7 @@
 //! The router: an appeal goes in, a [`Decision`] comes out. Two steps, so that a service can tokenize on one thread and run the
 //! model on another, over many appeals at once.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -22,7 +23,7 @@ use crate::model::{
     Artifacts, ArtifactsError, CENTRES, Calibration, Cores, DEPARTMENT_WORDS, DISPUTE_WORDS, Department, DepartmentWords,
     DisputeWords, Encoder, HeadRows, Likeness, Look, ModelInfo, Sequence, Setting, Takeover,
 };
-use crate::rulings::RulingBook;
+use crate::rulings::{RulingBook, RulingId};
 use crate::text::{Appeal, AppealError, AppealTokenizer, Encoding, clean};
 
 /// An appeal ready for the encoder: cleaned, tokenized, its proposed departments found among the model's.
@@ -45,9 +46,13 @@ pub struct PreparedAppeal {
 }
 
 impl PreparedAppeal {
-    /// The same of an order that came back. Whoever objected is known by all names that the appeal's catalogue has for the office.
+    /// The same of an order that came back, and perhaps was settled by a ruling. Whoever objected is known by all names that the
+    /// appeal's catalogue has for the office.
     #[must_use]
-    pub fn returned(mut self, objections: Vec<Objection>) -> Self {
+    pub fn returned(mut self, objections: Vec<Objection>, settled_by: Option<RulingId>) -> Self {
+        if let Some(circumstances) = &mut self.circumstances {
+            circumstances.settled_by = settled_by;
+        }
         let catalog = self.circumstances.as_ref().and_then(Circumstances::catalog).map(Arc::as_ref);
         self.objections = objections.into_iter().map(|one| one.under_all_names(catalog)).collect();
         self
@@ -58,8 +63,19 @@ impl PreparedAppeal {
     pub fn unnumbered(mut self) -> Self {
         if let Some(circumstances) = &mut self.circumstances {
             circumstances.order.clear();
+            circumstances.settled_by = None;
         }
         self
+    }
+
+    /// Without its objections if the ruling that settled them, or one in its place, is in the book: what was decided is objected to
+    /// no more. Where that ruling counts no longer, they do again.
+    fn heeding(&self, book: &RulingBook) -> Cow<'_, Self> {
+        let settled = self.circumstances.as_ref().filter(|appeal| appeal.settled_by.is_some());
+        match settled.and_then(|appeal| ruled::on_order(book, appeal)) {
+            Some(_) => Cow::Owned(Self { objections: Vec::new(), ..self.clone() }),
+            None => Cow::Borrowed(self),
+        }
     }
 
     /// What it costs to read: the tokens that the encoder will see.
@@ -281,18 +297,21 @@ impl Router {
 
     /// The same, on all cores or on the caller's alone.
     pub fn route_on(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
+        // One book from the first appeal to the last.
+        let book = self.rulings();
+        let batch: Vec<Cow<'_, PreparedAppeal>> = batch.iter().map(|appeal| appeal.heeding(&book)).collect();
         // A part is read as an appeal is, in the same pass.
         let all: Vec<&PreparedAppeal> = batch
             .iter()
-            .flat_map(|appeal| std::iter::once(appeal).chain(appeal.parts.iter().map(|part| &part.appeal)))
+            .flat_map(|appeal| std::iter::once(&**appeal).chain(appeal.parts.iter().map(|part| &part.appeal)))
             .collect();
         let mut decisions = Vec::with_capacity(all.len());
         for pass in passes(&all, |appeal| appeal.encoding.ids.len()) {
-            decisions.extend(self.route_each(pass, cores)?);
+            decisions.extend(self.route_each(pass, &book, cores)?);
         }
         let mut decisions = decisions.into_iter();
         let mut answers = Vec::with_capacity(batch.len());
-        for appeal in batch {
+        for appeal in &batch {
             answers.extend(decisions.next().map(|mut decision| {
                 let chars = appeal.parts.iter().map(|part| part.chars.clone());
                 matters::tell(&mut decision, &appeal.objections, chars.zip(decisions.by_ref()).collect());
@@ -303,7 +322,7 @@ impl Router {
     }
 
     /// One decision for each, whatever belongs together.
-    fn route_each(&self, batch: &[&PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
+    fn route_each(&self, batch: &[&PreparedAppeal], book: &RulingBook, cores: Cores) -> Result<Vec<Decision>, RouteError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -322,10 +341,9 @@ impl Router {
         let embeddings: Vec<&[f32]> = embeddings.chunks_exact(self.info.embedding_size).collect();
         let firsts: Vec<usize> =
             batch.iter().scan(0, |row, appeal| Some(std::mem::replace(row, *row + 1 + appeal.clauses.len()))).collect();
-        let book = self.rulings();
         let circumstances: Vec<_> = batch.iter().map(|appeal| appeal.circumstances.as_ref()).collect();
         let whole: Vec<&[f32]> = firsts.iter().map(|row| embeddings[*row]).collect();
-        let like = ruled::like(&book, &self.calibration.precedents, &circumstances, &whole);
+        let like = ruled::like(book, &self.calibration.precedents, &circumstances, &whole);
         let mut decisions = Vec::with_capacity(batch.len());
         for ((appeal, row), like) in batch.iter().zip(firsts).zip(like) {
             let rows = row..row + 1 + appeal.clauses.len();
@@ -337,7 +355,7 @@ impl Router {
                 dispute_logit: dispute_logits.as_ref().map(|logits| logits[row]),
                 embedding: embeddings[row],
             };
-            decisions.push(self.decide(appeal, &raw, &book, like)?);
+            decisions.push(self.decide(appeal, &raw, book, like)?);
         }
         Ok(decisions)
     }

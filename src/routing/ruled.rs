@@ -54,6 +54,14 @@ pub(super) fn like(
     book.precedents(embeddings, MAX_PRECEDENTS + 1, likeness.precedent_similarity, counts)
 }
 
+/// The ruling in force on this very order. A standing one lists the orders that it was made of, some of which may have been decided
+/// otherwise: it counts if it settled this one's case, or holds on its day in its place, and behind any ruling on the case.
+pub(super) fn on_order<'a>(book: &'a RulingBook, appeal: &Circumstances) -> Option<&'a Arc<Ruling>> {
+    let decides = |ruling: &Ruling| ruling.scope == Scope::Case || appeal.settled_by.as_ref() == Some(&ruling.id);
+    let naming = book.naming(&appeal.order).filter(|ruling| decides(ruling) || ruling.applies(appeal.day, appeal.place()));
+    naming.max_by(|a, b| (decides(a), a.precedence()).cmp(&(decides(b), b.precedence())))
+}
+
 impl Rulings<'_> {
     /// Puts the lead of the ruling on this order first, or that of the standing ruling that applies. Where nobody knows the day none
     /// does: whether it is in force cannot be told.
@@ -61,7 +69,7 @@ impl Rulings<'_> {
         let mut applied = circumstances.and_then(|appeal| self.applying(decision, appeal));
         let mut ruled = Ruled { returned: self.returned(), ..Ruled::default() };
         // What was decided on this order stands above what was decided on its like, unless a higher body did that.
-        let own = circumstances.and_then(|appeal| self.book.on_order(&appeal.order));
+        let own = circumstances.and_then(|appeal| on_order(self.book, appeal));
         let own = own.filter(|own| applied.as_ref().is_none_or(|applied| applied.fitting.ruling.body <= own.body));
         // A standing ruling that names the order is contested by its lead as on any other; a ruling on the case is the last word.
         let objected = |id: &String| self.objections.iter().any(|one| one.excludes(id));

@@ -156,9 +156,9 @@ impl RulingBook {
         if own { Arc::clone(&self.standing_signs) } else { Arc::new(StandingSigns::of(standing)) }
     }
 
-    /// The ruling in force on an order, by its number; of several the one that takes precedence.
-    pub fn on_order(&self, order: &str) -> Option<&Arc<Ruling>> {
-        self.decided.on(order)
+    /// The rulings in force that name an order.
+    pub fn naming(&self, order: &str) -> impl Iterator<Item = &Arc<Ruling>> {
+        self.decided.naming(order)
     }
 
     /// The standing rulings that fit an appeal and are at least so like it, the one that wins first.

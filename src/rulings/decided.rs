@@ -1,5 +1,4 @@
-//! Which ruling decided an order by name: every ruling in force lists the orders that it was made on, and for those it needs no
-//! likeness.
+//! Which rulings name an order: every ruling in force lists the orders that it was made on, and for those it needs no likeness.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
@@ -37,12 +36,12 @@ impl Decided {
         Self { orders: Arc::new(orders) }
     }
 
-    /// The ruling on an order; of several the one that takes precedence.
-    pub fn on(&self, order: &str) -> Option<&Arc<Ruling>> {
+    /// The rulings that name an order.
+    pub fn naming(&self, order: &str) -> impl Iterator<Item = &Arc<Ruling>> {
         let wanted = digest(order);
         let first = self.orders.partition_point(|(digest, _)| *digest < wanted);
-        let same = self.orders[first..].iter().take_while(|(digest, _)| *digest == wanted).map(|(_, ruling)| ruling);
-        same.filter(|ruling| ruling.orders.iter().any(|one| one == order)).max_by(|a, b| a.precedence().cmp(&b.precedence()))
+        let same = self.orders[first..].iter().take_while(move |(digest, _)| *digest == wanted).map(|(_, ruling)| ruling);
+        same.filter(move |ruling| ruling.orders.iter().any(|one| one == order))
     }
 }
 
@@ -58,13 +57,13 @@ mod tests {
     use super::*;
     use crate::rulings::RulingDraft;
 
-    fn ruling(id: &str, body: &str, orders: &[&str]) -> Arc<Ruling> {
+    fn ruling(id: &str, orders: &[&str]) -> Arc<Ruling> {
         let draft = RulingDraft {
             id: id.into(),
             scope: "case".into(),
             matter: "占道经营".into(),
             lead: "城管".into(),
-            body: body.into(),
+            body: "committee".into(),
             decided_on: "2026-03-01".into(),
             orders: orders.iter().map(|order| (*order).to_owned()).collect(),
             ..RulingDraft::default()
@@ -72,17 +71,17 @@ mod tests {
         Arc::new(draft.parse(None).expect("a ruling"))
     }
 
-    fn on<'a>(decided: &'a Decided, order: &str) -> Option<&'a str> {
-        decided.on(order).map(|ruling| ruling.id.as_str())
+    fn naming<'a>(decided: &'a Decided, order: &str) -> Vec<&'a str> {
+        let mut ids: Vec<&str> = decided.naming(order).map(|ruling| ruling.id.as_str()).collect();
+        ids.sort_unstable();
+        ids
     }
 
     #[test]
-    fn an_order_is_decided_by_the_ruling_that_names_it_of_several_by_the_higher_bodys() {
-        let [a, b, c] = [("a", "joint_meeting", &["1", "2"][..]), ("b", "committee", &["2"]), ("c", "committee", &[])]
-            .map(|(id, body, orders)| ruling(id, body, orders));
+    fn an_order_is_found_in_every_ruling_that_names_it_and_no_longer_in_one_that_is_gone() {
+        let [a, b, c] = [("a", &["1", "2"][..]), ("b", &["2"]), ("c", &[])].map(|(id, orders)| ruling(id, orders));
         let decided = Decided::default().with([&a, &b, &c].into_iter());
-        assert_eq!((on(&decided, "1"), on(&decided, "2"), on(&decided, "3")), (Some("a"), Some("b"), None));
-        let without = decided.without(&BTreeSet::from(["b"]));
-        assert_eq!((on(&without, "2"), on(&without.without(&BTreeSet::from(["a"])), "2")), (Some("a"), None));
+        assert_eq!((naming(&decided, "1"), naming(&decided, "2"), naming(&decided, "3")), (vec!["a"], vec!["a", "b"], vec![]));
+        assert_eq!(naming(&decided.without(&BTreeSet::from(["b"])), "2"), ["a"]);
     }
 }

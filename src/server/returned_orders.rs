@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::in_step::Turns;
 use crate::disputes::{Course, Objected};
 use crate::routing::{Objection, day_in_the_city};
+use crate::rulings::RulingId;
 use crate::store::{Store, StoreError};
 
 /// How soon a server hears of returns that were reported to another.
@@ -25,8 +26,10 @@ const MOST: usize = 200_000;
 /// What is known of an order that came back.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Returned {
-    /// By the time at which they were made; none once a ruling has settled them.
+    /// By the time at which they were made.
     pub objections: Vec<Objection>,
+    /// The ruling that settled them. Whether it counts is asked when the order is routed: rulings and returns are followed apart.
+    pub settled_by: Option<RulingId>,
     /// The district that it was found to belong to.
     pub district: Option<String>,
 }
@@ -52,11 +55,11 @@ impl ReturnedOrders {
         if orders.len() >= MOST {
             forget_old(&mut orders);
         }
-        for Objected { order_id, objections, district } in objected {
-            if objections.is_empty() && district.is_none() {
+        for Objected { order_id, objections, settled_by, district } in objected {
+            if objections.is_empty() {
                 orders.remove(&order_id);
             } else if orders.len() < MOST || orders.contains_key(&order_id) {
-                orders.insert(order_id, Returned { objections, district });
+                orders.insert(order_id, Returned { objections, settled_by, district });
             }
         }
     }

@@ -77,12 +77,12 @@ impl Desk {
             received_at: asked.fields.received_at.clone(),
             caller: asked.caller,
         };
-        let Returned { objections, district } = number.map(|number| self.returned.of(number)).unwrap_or_default();
+        let Returned { objections, settled_by, district } = number.map(|number| self.returned.of(number)).unwrap_or_default();
         let mut fields = asked.fields;
         if let Some(district) = district {
             fields.district = district;
         }
-        let prepared = self.prepare(fields).await?.returned(objections);
+        let prepared = self.prepare(fields).await?.returned(objections, settled_by);
         // In this order: the model works on it in the meantime.
         let (answer, found) =
             tokio::join!(biased; self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought, &self.texts));

@@ -10,6 +10,7 @@ use super::bytes::bytes;
 use super::error::unless_damaged;
 use super::filter::Filter;
 use super::{Store, StoreError};
+use crate::routing::day_in_the_city;
 use crate::rulings::{Body, Ruling, RulingDraft, Scope, Status, predecessors_first};
 
 /// A ruling with what the store knows of it.
@@ -46,7 +47,8 @@ const COLUMNS: &str = "id, revision, create_time, update_time, document";
 impl Store {
     /// Records a ruling. Without an id it gets one made of its content, so that the same one sent twice is recorded once. If there
     /// is one of this id: the same content is the same ruling, and answered as such; other content needs the `etag` of the one it
-    /// replaces, and a ruling that it supersedes becomes superseded, all in one step.
+    /// replaces, and a ruling that it supersedes becomes superseded, all in one step. The cases that it settled, or that the one
+    /// did whose place it takes, stay with it while it is in force, and it names their orders; otherwise they are open again.
     pub async fn record(&self, ruling: Ruling, etag: Option<&str>, actor: &str) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
         let stored = record_within(&mut transaction, ruling, etag, actor).await?;
@@ -196,6 +198,12 @@ async fn record_within(
         Err(StoreError::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
+    let in_force = ruling.status == Status::InForce;
+    if in_force && (before.is_some() || ruling.supersedes.is_some()) {
+        let settled = super::disputes::settled_orders(transaction, &ruling.id, ruling.supersedes.as_deref()).await?;
+        let missing: Vec<String> = settled.into_iter().filter(|order| !ruling.orders.contains(order)).collect();
+        ruling.orders.extend(missing);
+    }
     let action = if before.is_some() { Action::RulingChanged } else { Action::RulingRecorded };
     let mut stored = match (before, etag) {
         (None, None) => StoredRuling { ruling, revision: 0, create_time: String::new(), update_time: String::new() },
@@ -216,8 +224,8 @@ async fn record_within(
             StoredRuling { ruling, ..before }
         }
     };
-    if let Some(former) = stored.ruling.supersedes.clone().filter(|_| stored.ruling.status == Status::InForce) {
-        supersede_within(transaction, &former, &stored.ruling.id, actor).await?;
+    if let Some(former) = stored.ruling.supersedes.clone().filter(|_| in_force) {
+        supersede_within(transaction, &former, &stored.ruling, actor).await?;
     }
     write(transaction, &mut stored).await?;
     let detail = serde_json::json!({
@@ -225,6 +233,11 @@ async fn record_within(
         "supersedes": stored.ruling.supersedes, "orders": stored.ruling.orders,
     });
     audit::append(transaction, &[NewEntry::of_ruling(action, actor, &stored, &detail)]).await?;
+    match &stored.ruling.supersedes {
+        _ if !in_force => super::disputes::reopen(transaction, &stored.ruling.id, actor).await?,
+        Some(former) => super::disputes::hand_on(transaction, former, &stored.ruling.id, actor).await?,
+        None => {}
+    }
     Ok(stored)
 }
 
@@ -233,10 +246,16 @@ async fn record_within(
 async fn supersede_within(
     transaction: &mut AnyConnection,
     former: &str,
-    successor: &str,
+    successor: &Ruling,
     actor: &str,
 ) -> Result<(), StoreError> {
     let mut former = get_within(transaction, former).await?;
+    let lies_ahead = day_in_the_city(Utc::now()).zip(successor.effective.from).is_some_and(|(today, first)| first > today);
+    if lies_ahead && former.ruling.status == Status::InForce {
+        let asked =
+            "superseded by one whose first day is still to come, or neither would hold until then; let it end the day before";
+        return Err(StoreError::State { id: former.ruling.id, status: status_name(Status::InForce), asked });
+    }
     match former.ruling.status {
         Status::Superseded => {
             let other = sqlx::query(
@@ -244,7 +263,7 @@ async fn supersede_within(
                  AND n.name = $1 AND n.ruling <> $2 AND r.status IN ('in_force', 'superseded') LIMIT 1",
             )
             .bind(&former.ruling.id)
-            .bind(successor)
+            .bind(&successor.id)
             .fetch_optional(&mut *transaction)
             .await?;
             let (id, status) = (former.ruling.id, status_name(Status::Superseded));
@@ -260,7 +279,7 @@ async fn supersede_within(
         Status::Draft | Status::InForce => former.ruling.status = Status::Superseded,
     }
     write(transaction, &mut former).await?;
-    let detail = serde_json::json!({ "successor": successor });
+    let detail = serde_json::json!({ "successor": successor.id });
     audit::append(transaction, &[NewEntry::of_ruling(Action::RulingSuperseded, actor, &former, &detail)]).await?;
     Ok(())
 }

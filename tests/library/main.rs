@@ -23,6 +23,7 @@ mod recurrences;
 mod reference;
 mod repeats;
 mod router;
+mod router_decided;
 mod router_matters;
 mod router_newcomers;
 mod router_reform;

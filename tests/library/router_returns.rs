@@ -65,7 +65,7 @@ fn an_office_that_was_renamed_does_not_get_back_what_it_returned_under_its_other
             reason: ReturnReason::DutiesOverlap,
             day: Day::default(),
         };
-        let returned = prepared.clone().returned(vec![objection]);
+        let returned = prepared.clone().returned(vec![objection], None);
         let decisions = router.route(&[prepared, returned]).expect("routed");
         let named = |decision: &Decision| decision.departments.iter().any(|one| one.department.id == ranked);
         assert_eq!(decisions.iter().map(named).collect::<Vec<_>>(), [true, false], "{day}");

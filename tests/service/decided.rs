@@ -8,7 +8,7 @@ use crate::database::{databases, sqlite};
 use crate::disputes::{Place, appeal, lead, place, returned};
 use crate::support::APPEALS;
 
-fn ruling(id: &str, lead: &str, orders: &[&str]) -> Ruling {
+pub fn ruling(id: &str, lead: &str, orders: &[&str]) -> Ruling {
     Ruling {
         id: id.to_owned(),
         scope: RulingScope::Case.into(),
@@ -21,14 +21,14 @@ fn ruling(id: &str, lead: &str, orders: &[&str]) -> Ruling {
     }
 }
 
-async fn record(place: &Place, ruling: Ruling, case: &str) {
+pub async fn record(place: &Place, ruling: Ruling, case: &str) {
     let (ruling, actor, case_id) = (Some(ruling), "委员会".to_owned(), case.to_owned());
     let request = proto::RecordRulingRequest { ruling, actor, case_id, ..proto::RecordRulingRequest::default() };
     place.rulings().await.record_ruling(request).await.expect("recorded");
 }
 
 /// The ruling on the order that an answer rests on first of all, and whether the model would have said otherwise.
-fn decided(answer: &proto::RouteAppealResponse) -> Option<(String, bool)> {
+pub fn decided(answer: &proto::RouteAppealResponse) -> Option<(String, bool)> {
     match answer.basis.first().and_then(|basis| basis.kind.clone()) {
         Some(Kind::RulingOnOrder(ruling)) => Some((ruling.ruling_id, ruling.model_differs)),
         _ => None,
@@ -36,7 +36,7 @@ fn decided(answer: &proto::RouteAppealResponse) -> Option<(String, bool)> {
 }
 
 /// Ids of an answer's departments, likeliest first.
-fn ranked(answer: &proto::RouteAppealResponse) -> Vec<String> {
+pub fn ranked(answer: &proto::RouteAppealResponse) -> Vec<String> {
     answer.departments.iter().map(|one| one.department.clone().expect("a department").id).collect()
 }
 

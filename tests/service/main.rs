@@ -28,6 +28,7 @@ mod reload;
 mod repeats;
 mod returns;
 mod rulings;
+mod settled;
 mod standing;
 mod stream;
 mod unary;

@@ -9,7 +9,7 @@ use super::super::queue::Answer;
 use super::super::rulings::convert as rulings;
 use super::super::status::ServiceError;
 use super::super::{convert as routing, proto};
-use super::{Disputes, convert};
+use super::{Disputes, convert, returned};
 use crate::catalog::DepartmentCatalog;
 use crate::disputes::{CaseFile, Course, Event, EventKind, Material, page};
 use crate::routing::{Circumstances, Decision, day_in_the_city, day_of};
@@ -43,8 +43,8 @@ impl Disputes {
         let prepared = self.desk.prepare(course.order.fields.clone()).await?;
         let catalog = prepared.circumstances.as_ref().and_then(Circumstances::catalog).cloned();
         // Of the appeal itself: what was decided on it since is told beside it.
-        let opinion = self.ask(prepared.clone().unnumbered(), Vec::new(), place, arrival).await?;
-        let next = self.ask(prepared, course.objections(), self.desk.queue.reserve()?, arrival).await?;
+        let opinion = self.ask(prepared.clone().unnumbered(), place, arrival).await?;
+        let next = self.ask(returned(prepared, &course), self.desk.queue.reserve()?, arrival).await?;
         let file = self.put_together(&course, &opinion.decision, &next.decision, catalog.as_deref()).await?;
         let page_html = if request.page_wanted { self.page(&file)? } else { String::new() };
         let spelt = |answer: Answer| routing::response(answer, self.desk.router.info(), order_id.clone(), DEPARTMENTS);

@@ -18,9 +18,8 @@ use super::rulings::RulingDesk;
 use super::rulings::convert as rulings;
 use super::service::{Desk, arrival};
 use super::status::ServiceError;
-use crate::disputes::Course;
-use crate::routing::{Objection, PreparedAppeal};
-use crate::text::AppealFields;
+use crate::disputes::{Course, Objected};
+use crate::routing::PreparedAppeal;
 
 /// How long what was answered a moment ago may take to be written.
 const FLUSH: std::time::Duration = std::time::Duration::from_secs(3);
@@ -47,23 +46,23 @@ impl Disputes {
     }
 
     /// Routes an order, with what was objected to it so far.
-    async fn route(&self, fields: AppealFields, objections: Vec<Objection>, arrival: Arrival) -> Result<Answer, ServiceError> {
+    async fn route(&self, course: &Course, arrival: Arrival) -> Result<Answer, ServiceError> {
         let place = self.desk.queue.reserve()?;
-        let prepared = self.desk.prepare(fields).await?;
-        self.ask(prepared, objections, place, arrival).await
+        let prepared = self.desk.prepare(course.order.fields.clone()).await?;
+        self.ask(returned(prepared, course), place, arrival).await
     }
 
-    /// The same for an order that was prepared already.
-    async fn ask(
-        &self,
-        prepared: PreparedAppeal,
-        objections: Vec<Objection>,
-        place: Place,
-        arrival: Arrival,
-    ) -> Result<Answer, ServiceError> {
+    /// The same for what was prepared already.
+    async fn ask(&self, prepared: PreparedAppeal, place: Place, arrival: Arrival) -> Result<Answer, ServiceError> {
         let deadline = arrival.answer_by(arrival.at, self.desk.config.max_request_time);
-        self.desk.answer(prepared.returned(objections), place, arrival.at, deadline).await
+        self.desk.answer(prepared, place, arrival.at, deadline).await
     }
+}
+
+/// An order as it came back so far.
+fn returned(prepared: PreparedAppeal, course: &Course) -> PreparedAppeal {
+    let Objected { objections, settled_by, .. } = Objected::of(course);
+    prepared.returned(objections, settled_by)
 }
 
 #[tonic::async_trait]

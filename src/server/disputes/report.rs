@@ -10,7 +10,7 @@ use super::super::status::ServiceError;
 use super::super::{convert as routing, proto};
 use super::{Disputes, convert};
 use crate::catalog::{Day, Holidays};
-use crate::disputes::{Course, OrderRecord, Return, case_id, return_deadline};
+use crate::disputes::{Course, Objected, OrderRecord, Return, case_id, return_deadline};
 use crate::routing::{Circumstances, Decision, Ground, Objection, ReturnReason, day_in_the_city, day_of};
 use crate::store::StoreError;
 use crate::text::AppealFields;
@@ -65,17 +65,18 @@ impl Disputes {
         };
         let returns = course.as_ref().map(|course| course.returns.clone()).unwrap_or_default();
         let returns = if known.is_some() { returns } else { returns.into_iter().chain([new.clone()]).collect() };
-        let objections = Course::new(order.clone(), returns, None).objections();
-        let mut answer = self.route(order.fields.clone(), objections.clone(), arrival).await?;
+        let settlement = course.as_ref().and_then(|course| course.settlement.clone());
+        let expected = Course::new(order, returns, settlement);
+        let mut answer = self.route(&expected, arrival).await?;
         let catalog = self.rulings.router().catalog();
         let objection = new.objection.clone().under_all_names(catalog.as_deref());
         new.contests = contested(&objection, &answer.decision.basis);
         // The last step: whoever heard of an error before it may report the same again.
         let course = self.rulings.store().report_return(new, adopted).await?;
         self.desk.returned.learn(&course);
-        if course.objections() != objections {
+        if Objected::of(&course) != Objected::of(&expected) {
             // Somebody reported another return meanwhile; whoever it was is out as well.
-            answer = self.route(course.order.fields.clone(), course.objections(), arrival).await?;
+            answer = self.route(&course, arrival).await?;
         }
         self.response(&report, &course, answer)
     }

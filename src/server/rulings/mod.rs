@@ -177,14 +177,20 @@ impl RulingDesk {
         }
     }
 
-    /// Applies what costs nothing, and standing rulings; case rulings that are still to be embedded wait for [`Self::follow`].
+    /// Applies what costs nothing, and standing rulings; case rulings that are still to be embedded wait for [`Self::follow`], and
+    /// decide the orders that they name in the meantime: for that they need no embedding.
     async fn apply_bulk(&self, state: &mut Applied, changes: Vec<Change>) -> Result<(), RulingError> {
         let waits = |change: &Change| {
             let ruling = &change.stored.ruling;
             change.embeddings.is_empty() && ruling.scope == Scope::Case && ruling.status == Status::InForce
         };
         let (later, now): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(waits);
-        later.into_iter().for_each(|change| state.wait(change.stored.ruling.id));
+        let mut unlike = Vec::with_capacity(later.len());
+        for change in later {
+            state.wait(change.stored.ruling.id.clone());
+            unlike.push(EmbeddedRuling { ruling: Arc::new(change.stored.ruling), embeddings: Vec::new() });
+        }
+        self.put(unlike).await?;
         self.apply(now).await
     }
 

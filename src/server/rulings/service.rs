@@ -94,6 +94,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let proto::RecordRulingRequest { mut ruling, etag, actor, case_id } = request.into_inner();
         let actor = convert::actor(&actor)?;
         let etag = Some(etag.as_str()).filter(|etag| !etag.is_empty());
+        let changed = etag.is_some();
         let stored = if case_id.is_empty() {
             self.0.store.record(self.0.parse(ruling, "ruling")?, etag, &actor).await
         } else {
@@ -106,7 +107,8 @@ impl proto::ruling_service_server::RulingService for Rulings {
         };
         let stored = stored.map_err(ServiceError::from)?;
         self.0.applied(Some(&stored)).await;
-        if !case_id.is_empty() {
+        // Cases go with a ruling that changed, and with one that took another's place.
+        if !case_id.is_empty() || changed || stored.ruling.supersedes.is_some() {
             self.case_changed(&stored).await;
         }
         let contradictions = self.0.contradictions(&stored).await?;
@@ -153,6 +155,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let successor = self.0.parse(successor, "successor")?;
         let stored = self.0.store.supersede(&id, &etag, successor, &actor).await.map_err(ServiceError::from)?;
         self.0.applied(Some(&stored)).await;
+        self.case_changed(&stored).await;
         let contradictions = self.0.contradictions(&stored).await?;
         Ok(Response::new(proto::SupersedeRulingResponse { ruling: Some(convert::ruling(&stored)), contradictions }))
     }

@@ -101,7 +101,45 @@ pub(in crate::store) async fn settle(
     Ok(())
 }
 
-/// Opens the cases again that a ruling settled which is taken back.
+/// The orders of the cases that a ruling settled, or the one whose place it takes. As long as it counts it names them.
+pub(in crate::store) async fn settled_orders(
+    transaction: &mut AnyConnection,
+    ruling: &str,
+    former: Option<&str>,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query("SELECT order_id FROM cases WHERE ruling = $1 OR ruling = $2 ORDER BY order_id")
+        .bind(ruling)
+        .bind(former.unwrap_or(ruling))
+        .fetch_all(&mut *transaction)
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get("order_id")?)).collect()
+}
+
+/// What a ruling settled its successor settles from now on.
+pub(in crate::store) async fn hand_on(
+    transaction: &mut AnyConnection,
+    former: &str,
+    successor: &str,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query("SELECT * FROM cases WHERE ruling = $1").bind(former).fetch_all(&mut *transaction).await?;
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let CaseRow { id, order_id, .. } = case(row)?;
+        sqlx::query("UPDATE cases SET ruling = $2, closed_at = $3 WHERE id = $1")
+            .bind(&id)
+            .bind(successor)
+            .bind(written(Utc::now()))
+            .execute(&mut *transaction)
+            .await?;
+        let (ruling, detail) = (successor.to_owned(), serde_json::json!({ "case": id, "former": former }).to_string());
+        entries.push(NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseClosed, actor) });
+    }
+    audit::append(transaction, &entries).await?;
+    Ok(())
+}
+
+/// Opens the cases again that a ruling settled which counts no longer.
 pub(in crate::store) async fn reopen(transaction: &mut AnyConnection, ruling: &str, actor: &str) -> Result<(), StoreError> {
     let rows = sqlx::query("SELECT * FROM cases WHERE ruling = $1").bind(ruling).fetch_all(&mut *transaction).await?;
     let mut entries = Vec::with_capacity(rows.len());

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 pub use cases::{CasePage, CaseRow};
-pub(super) use cases::{reopen, settle};
+pub(super) use cases::{hand_on, reopen, settle, settled_orders};
 pub use orders::ChangedOrders;
 
 use super::{Store, StoreError};

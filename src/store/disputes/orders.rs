@@ -73,18 +73,17 @@ impl Store {
     /// What was objected to the orders of which a return was reported, or whose case was closed or opened again, at a moment or
     /// later; each once.
     pub async fn objected_since(&self, moment: DateTime<Utc>) -> Result<Vec<Objected>, StoreError> {
-        let statement = "SELECT returns.*, CASE WHEN cases.ruling <> '' THEN 1 ELSE 0 END AS settled FROM returns \
+        let statement = "SELECT returns.*, COALESCE(cases.ruling, '') AS settled_by FROM returns \
              LEFT JOIN cases ON cases.order_id = returns.order_id WHERE returns.order_id IN \
              (SELECT order_id FROM returns WHERE reported_at >= $1 UNION SELECT order_id FROM cases WHERE closed_at >= $1)";
         let rows = sqlx::query(statement).bind(written(moment)).fetch_all(&self.pool).await?;
-        let mut orders: HashMap<String, (Vec<Return>, bool)> = HashMap::new();
+        let mut orders: HashMap<String, (Vec<Return>, Option<String>)> = HashMap::new();
         for row in &rows {
-            let (returns, settled) = orders.entry(row.try_get("order_id")?).or_default();
-            // Of a type that both databases give alike.
-            *settled = row.try_get::<i32, _>("settled")? == 1;
+            let (returns, settled_by) = orders.entry(row.try_get("order_id")?).or_default();
+            *settled_by = Some(row.try_get::<String, _>("settled_by")?).filter(|ruling| !ruling.is_empty());
             returns.extend(unless_damaged(returned(row))?);
         }
-        let objected = orders.into_iter().map(|(order_id, (returns, settled))| Objected::new(order_id, returns, settled));
+        let objected = orders.into_iter().map(|(order_id, (returns, by))| Objected::new(order_id, returns, by));
         Ok(objected.collect())
     }
 
