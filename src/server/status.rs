@@ -160,7 +160,7 @@ impl From<StoreError> for ServiceError {
             StoreError::NotFound { .. } => trouble(RulingTrouble::NotFound),
             StoreError::Exists { .. } => trouble(RulingTrouble::Exists),
             StoreError::Conflict { .. } => trouble(RulingTrouble::Conflict),
-            StoreError::State { .. } => trouble(RulingTrouble::State),
+            StoreError::State { .. } | StoreError::Circular { .. } => trouble(RulingTrouble::State),
             StoreError::NoOrder { .. } => trouble(RulingTrouble::NoOrder),
             StoreError::NoCase { .. } => trouble(RulingTrouble::NoCase),
             StoreError::Settled { .. } => trouble(RulingTrouble::Settled),
