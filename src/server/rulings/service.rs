@@ -127,7 +127,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         request: Request<proto::ListRulingsRequest>,
     ) -> Result<Response<proto::ListRulingsResponse>, Status> {
         let request = request.into_inner();
-        let filter = convert::filter(&request.filter)?;
+        let filter = convert::filter(&request.filter, &self.0.known())?;
         let size = convert::page_size(request.page_size, 50, 1_000)?;
         let page = self.0.store.list(&filter, size, &request.page_token).await.map_err(ServiceError::from)?;
         let (mut rulings, mut bytes) = (Vec::with_capacity(page.rulings.len()), 0);
