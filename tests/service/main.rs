@@ -30,4 +30,5 @@ mod returns;
 mod rulings;
 mod standing;
 mod stream;
+mod told;
 mod unary;

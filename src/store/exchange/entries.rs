@@ -73,7 +73,10 @@ impl<T: Serialize + DeserializeOwned + PartialEq> Entries<T> {
         let list = cell.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['"', '{']));
         if list {
             let wrong = |error: serde_json::Error| {
-                format!("begins as a list of JSON, and is none from line {}, column {} on", error.line(), error.column())
+                // The library counts bytes, people characters.
+                let line = cell.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+                let column = line.char_indices().take_while(|(at, _)| *at < error.column()).count();
+                format!("begins as a list of JSON, and breaks off at line {}, character {column} of the cell", error.line())
             };
             let mut all: Vec<T> = serde_json::from_str(cell).map_err(wrong)?;
             all.truncate(MAX_CELL_ENTRIES);
@@ -201,6 +204,6 @@ mod tests {
     #[test]
     fn a_list_that_somebody_broke_is_a_fault_and_not_words() {
         let error = Entries::WORDS.read("[\"占道、经营\",\"1,000元]").expect_err("it is broken");
-        assert_eq!(error, "begins as a list of JSON, and is none from line 1, column 17 on");
+        assert_eq!(error, "begins as a list of JSON, and breaks off at line 1, character 17 of the cell");
     }
 }
