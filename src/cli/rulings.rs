@@ -87,14 +87,14 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
         }
         Action::Export { file, filter } => {
             let format = format(file)?;
-            let drafts = all(&open(setup).await?, filter).await?;
+            let drafts = all(&open(setup).await?, &parsed(setup, filter)?).await?;
             write(file, format, &drafts)?;
             writeln!(std::io::stdout(), "{} rulings written to {}", drafts.len(), file.display())?;
             Ok(())
         }
         Action::List { filter } => {
             let mut out = std::io::stdout();
-            for one in all(&open(setup).await?, filter).await? {
+            for one in all(&open(setup).await?, &parsed(setup, filter)?).await? {
                 let RulingDraft { id, scope, status, decided_on, lead, matter, .. } = one;
                 writeln!(out, "{id}\t{scope}\t{status}\t{decided_on}\t{lead}\t{matter}")?;
             }
@@ -190,11 +190,17 @@ async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor
     }
 }
 
-async fn all(store: &Store, filter: &str) -> Result<Vec<RulingDraft>, Failure> {
-    let filter = Filter::parse(filter).map_err(|reason| Failure::said(code::USAGE, format!("--filter: {reason}")))?;
+/// A filter. Only where it names somebody is it looked up who is known: otherwise neither catalogue nor model need be there.
+fn parsed(setup: &Setup, filter: &str) -> Result<Filter, Failure> {
+    let wrong = |reason: String| Failure::said(code::USAGE, format!("--filter: {reason}"));
+    let plain = Filter::parse(filter).map_err(wrong)?;
+    if plain.has_names() { Filter::parse_named(filter, &known(setup)?).map_err(wrong) } else { Ok(plain) }
+}
+
+async fn all(store: &Store, filter: &Filter) -> Result<Vec<RulingDraft>, Failure> {
     let (mut drafts, mut token) = (Vec::new(), String::new());
     loop {
-        let page = store.list(&filter, 1_000, &token).await?;
+        let page = store.list(filter, 1_000, &token).await?;
         drafts.extend(page.rulings.iter().map(|one| RulingDraft::from(&one.ruling)));
         token = page.next_page_token;
         if token.is_empty() {

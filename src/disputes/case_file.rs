@@ -19,8 +19,8 @@ use crate::text::AppealFields;
 /// What a committee reads.
 #[derive(Debug, Clone)]
 pub struct CaseFile {
-    /// Its id.
-    pub id: String,
+    /// Its id, under which it can be settled; `None` if there is no case yet.
+    pub id: Option<String>,
     /// Why there is a case and since when; `None` if the order came back but once.
     pub cause: Option<(CaseCause, DateTime<Utc>)>,
     /// How it ended, with the ruling that ended it.
@@ -113,8 +113,8 @@ impl CaseFile {
         let sides = sides(course, &opinion, &next, catalog, &circumstances);
         let (draft, draft_text) = drafted(course, &sides, &next, catalog, &circumstances);
         let settled = course.settlement.clone().zip(ruling);
-        let id = case_id(course.order_id());
         let cause = course.case();
+        let id = cause.map(|_| case_id(course.order_id()));
         Self { id, cause, settled, appeal, events, sides, near, near_leads, opinion, next, draft, draft_text }
     }
 

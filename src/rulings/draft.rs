@@ -167,7 +167,7 @@ impl RulingDraft {
         }
         let last_resort = Some(read.department("last_resort", &self.last_resort)).filter(|id| !id.is_empty());
         let ruling = Ruling {
-            id: read.id("id", &self.id),
+            id: read.own_id(&self.id),
             scope: scope.unwrap_or(Scope::Case),
             status: status.unwrap_or(Status::InForce),
             matter,
@@ -278,6 +278,7 @@ impl From<&Ruling> for RulingDraft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rulings::Authority;
 
     fn draft() -> RulingDraft {
         RulingDraft {
@@ -326,14 +327,42 @@ mod tests {
     }
 
     #[test]
+    fn a_persons_number_that_cannot_be_masked_is_refused_with_its_field() {
+        let fields = |draft: RulingDraft| -> Vec<String> {
+            draft.parse(None).map_or_else(|faults| faults.into_iter().map(|fault| fault.field).collect(), |_| Vec::new())
+        };
+        for id in ["13812345678", "138-1234-5678", "R-13812345678", "O11010119900307123X"] {
+            assert_eq!(fields(RulingDraft { id: id.to_owned(), ..draft() }), ["id"], "{id}");
+        }
+        for id in ["R-2026-001", "O-20171218922818", "O-460106202611270001", "R-9c897033b56ee44d", "O-a1381234567812345"] {
+            assert!(fields(RulingDraft { id: id.to_owned(), ..draft() }).is_empty(), "{id}");
+        }
+        let words = || vec!["油烟".to_owned(), "噪音|13812345678".to_owned()];
+        let faulty = RulingDraft { required_words: words(), forbidden_words: words(), ..draft() };
+        assert_eq!(fields(faulty), ["required_words[1]", "forbidden_words[1]"]);
+        // Kept before it was refused: it must be possible to supersede and to withdraw it.
+        assert!(fields(RulingDraft { supersedes: "13812345678".to_owned(), ..draft() }).is_empty());
+        assert!(RulingDraft { id: "13812345678".to_owned(), required_words: words(), ..draft() }.restore().is_ok());
+    }
+
+    #[test]
     fn nobody_is_named_in_a_ruling() {
         let positions = vec![PositionDraft {
             department: "环保".to_owned(),
             statement: "来电人13812345678称".to_owned(),
             vote: String::new(),
         }];
-        let draft = RulingDraft { description: "联系人138\u{200b}12345678".to_owned(), positions, ..draft() };
+        let basis = vec![BasisDraft {
+            level: "会议纪要".to_owned(),
+            document: "关于13812345678投诉的纪要".to_owned(),
+            article: "第2条 13812345678".to_owned(),
+            quote: "机主１３８１２３４５６７８称".to_owned(),
+            valid_from: String::new(),
+        }];
+        let draft = RulingDraft { description: "联系人138\u{200b}12345678".to_owned(), positions, basis, ..draft() };
         let ruling = draft.parse(None).expect("a ruling");
+        let Authority { document, article, quote, .. } = &ruling.basis[0];
+        assert_eq!([document, article, quote], ["关于[手机号]投诉的纪要", "第2条 [手机号]", "机主[手机号]称"]);
         assert_eq!(ruling.description, "联系人[手机号]");
         assert_eq!(ruling.positions[0].statement, "来电人[手机号]称");
     }

@@ -115,6 +115,17 @@ impl Reading<'_> {
         value.to_owned()
     }
 
+    /// The id of the ruling itself. It is cited for good, in the trail too, which forgets nothing, so a person's number is none, whatever
+    /// letters stand before it.
+    pub(super) fn own_id(&mut self, value: &str) -> String {
+        let id = self.id("id", value);
+        let number = id.trim_start_matches(|c: char| !c.is_ascii_digit());
+        if self.fresh && is_persons_number(number) {
+            self.fault("id", "has a person's number in it; choose another, or leave it out and one is made of the content");
+        }
+        id
+    }
+
     pub(super) fn department(&mut self, field: &str, value: &str) -> String {
         let line = self.line(field, value);
         let Some(known) = self.known.filter(|_| !line.is_empty()) else { return line };
@@ -156,8 +167,15 @@ impl Reading<'_> {
         names
     }
 
+    /// Words that appeals are searched for. One with a person's number in it is refused: masked, it would stand for everybody's.
     pub(super) fn words(&mut self, field: &str, values: &[String]) -> Words {
         let lines = self.lines(field, values);
+        for (i, line) in lines.iter().enumerate() {
+            if self.fresh && masked_as_written(line) != *line {
+                let said = "has a person's number in it, which a ruling must not keep; leave it out";
+                self.fault(&format!("{field}[{i}]"), said);
+            }
+        }
         Words::parse(lines.iter().map(String::as_str)).unwrap_or_else(|reason| {
             self.fault(field, &reason);
             Words::default()
@@ -173,8 +191,8 @@ impl Reading<'_> {
         }
         let authority = Authority {
             level: level?,
-            document: self.line(&field("document"), &draft.document),
-            article: self.line(&field("article"), &draft.article),
+            document: self.unnamed(|read| read.line(&field("document"), &draft.document)),
+            article: self.unnamed(|read| read.line(&field("article"), &draft.article)),
             quote: self.unnamed(|read| read.text(&field("quote"), &draft.quote, MAX_TEXT)),
             valid_from: self.day(&field("valid_from"), &draft.valid_from),
         };

@@ -72,10 +72,11 @@ impl AuditTrail {
         let Some(sender) = &self.sender else { return };
         let lead = response.lead_department.as_ref();
         let ruling = response.basis.iter().find_map(|basis| match &basis.kind {
-            Some(proto::basis::Kind::StandingRuling(ruling)) => Some(ruling.ruling_id.clone()),
-            Some(proto::basis::Kind::RulingOnOrder(ruling)) => Some(ruling.ruling_id.clone()),
+            Some(proto::basis::Kind::StandingRuling(ruling)) => Some((ruling.ruling_id.clone(), false)),
+            Some(proto::basis::Kind::RulingOnOrder(ruling)) => Some((ruling.ruling_id.clone(), true)),
             _ => None,
         });
+        let (ruling, on_order) = ruling.unzip();
         let detail = serde_json::json!({
             "lead": lead.and_then(|lead| lead.department.as_ref()).map(|department| &department.id),
             "probability": lead.map(|lead| lead.probability),
@@ -83,6 +84,8 @@ impl AuditTrail {
             "proposed_dispatch_risk": response.proposed_dispatch_risk,
             "needs_review": response.needs_review,
             "unit": response.unit.as_ref().map(|unit| &unit.display_name),
+            // Whether the ruling was one on this very order, or on all of its kind.
+            "ruling_on_order": on_order,
         });
         let versions = serde_json::json!({ "model": response.model_version, "catalog": response.catalog_version });
         let entry = NewEntry {

@@ -25,7 +25,7 @@ pub struct ServiceConfig {
     pub max_stream_in_flight: usize,
     /// Deadline of a call, or of an item of a stream, where the caller's is later or missing.
     pub max_request_time: Duration,
-    /// Largest message that is read, in bytes.
+    /// Largest message that is read, in bytes; by the rulings' service at least as many as the largest ruling has.
     pub max_message_bytes: usize,
     /// Connections that are open at the same time; more wait to be accepted.
     pub max_connections: usize,
@@ -92,11 +92,20 @@ impl ServiceConfig {
         lasts("keepalive_timeout", self.keepalive_timeout, Duration::from_secs(1), HOUR)
     }
 
+    /// Largest message that the rulings' service reads: a ruling within its limits fits, however few bytes an appeal may have.
+    pub(super) fn max_ruling_message_bytes(&self) -> usize {
+        self.max_message_bytes.max(LARGEST_RULING)
+    }
+
     /// How much of the queue streams may fill.
     pub(super) fn stream_capacity(&self) -> usize {
         self.queue_capacity - self.queue_capacity / 4
     }
 }
+
+/// Bytes that hold every ruling: one whose lists and texts are all as long as may be, in characters of four bytes, has 3.94 million. No
+/// client takes more by default either, and a ruling is answered as it was recorded.
+const LARGEST_RULING: usize = 4 << 20;
 
 /// More model threads than these help nobody.
 const MAX_WORKERS: usize = 256;

@@ -9,6 +9,7 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::{Code, Status};
 
 use super::config::ServiceConfig;
+use super::proto::ruling_service_server::SERVICE_NAME as RULINGS;
 use super::status::ServiceError;
 
 /// The longest that a file of rulings may take.
@@ -38,11 +39,17 @@ pub(super) struct Deadlines<S> {
     inner: S,
     max_request_time: Duration,
     max_message_bytes: usize,
+    max_ruling_message_bytes: usize,
 }
 
 impl<S> Deadlines<S> {
     pub(super) fn new(inner: S, config: &ServiceConfig) -> Self {
-        Self { inner, max_request_time: config.max_request_time, max_message_bytes: config.max_message_bytes }
+        Self {
+            inner,
+            max_request_time: config.max_request_time,
+            max_message_bytes: config.max_message_bytes,
+            max_ruling_message_bytes: config.max_ruling_message_bytes(),
+        }
     }
 }
 
@@ -69,12 +76,13 @@ where
         // A file takes as long as it takes; its caller may still set a deadline.
         let longest = if request.uri().path().ends_with("/ImportRulings") { LONGEST_IMPORT } else { self.max_request_time };
         let answer_by = arrival.answer_by(at, longest);
-        let max_message_bytes = self.max_message_bytes;
+        let of_rulings = request.uri().path().trim_start_matches('/').starts_with(RULINGS);
+        let limit = if of_rulings { self.max_ruling_message_bytes } else { self.max_message_bytes };
         // For a stream this covers only its opening; the stream looks after itself.
         let answer = tokio::time::timeout_at(answer_by.into(), self.inner.call(request));
         Box::pin(async move {
             match answer.await {
-                Ok(Ok(response)) if is_too_large(&response) => Ok(refuse(ServiceError::TooLarge { limit: max_message_bytes })),
+                Ok(Ok(response)) if is_too_large(&response) => Ok(refuse(ServiceError::TooLarge { limit })),
                 Ok(response) => response,
                 Err(_) => Ok(refuse(late)),
             }

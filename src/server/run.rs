@@ -191,6 +191,7 @@ async fn routes(
     catalog: Option<Arc<CatalogDesk>>,
 ) -> Result<(HealthReporter, Routes), ServeError> {
     let max_message_bytes = desk.config.max_message_bytes;
+    let max_ruling_message_bytes = desk.config.max_ruling_message_bytes();
     let (returned, desk) = (desk.returned.clone(), Arc::new(desk));
     let disputes = rulings.clone().map(|rulings| Disputes { desk: Arc::clone(&desk), rulings });
     let routing = RoutingServiceServer::new(RoutingService(desk)).max_decoding_message_size(max_message_bytes);
@@ -203,8 +204,8 @@ async fn routes(
             // So that a tool which knows nothing of us can read the details of an error.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let rulings =
-        rulings.map(|desk| RulingServiceServer::new(Rulings(desk, returned)).max_decoding_message_size(max_message_bytes));
+    let rulings = rulings
+        .map(|desk| RulingServiceServer::new(Rulings(desk, returned)).max_decoding_message_size(max_ruling_message_bytes));
     let mut routes = Routes::new(routing)
         .add_service(health.max_decoding_message_size(max_message_bytes))
         .add_service(reflection().build_v1()?.max_decoding_message_size(max_message_bytes))

@@ -160,7 +160,7 @@ impl From<StoreError> for ServiceError {
             StoreError::NotFound { .. } => trouble(RulingTrouble::NotFound),
             StoreError::Exists { .. } => trouble(RulingTrouble::Exists),
             StoreError::Conflict { .. } => trouble(RulingTrouble::Conflict),
-            StoreError::State { .. } => trouble(RulingTrouble::State),
+            StoreError::State { .. } | StoreError::Circular { .. } => trouble(RulingTrouble::State),
             StoreError::NoOrder { .. } => trouble(RulingTrouble::NoOrder),
             StoreError::NoCase { .. } => trouble(RulingTrouble::NoCase),
             StoreError::Settled { .. } => trouble(RulingTrouble::Settled),
@@ -241,7 +241,7 @@ impl ServiceError {
             },
             // tonic says OUT_OF_RANGE, others RESOURCE_EXHAUSTED, which asks for a retry that cannot help.
             Self::TooLarge { limit } => {
-                told(Code::InvalidArgument, "MESSAGE_TOO_LARGE", format!("消息过大：最多 {limit} 字节，请缩短诉求内容"))
+                told(Code::InvalidArgument, "MESSAGE_TOO_LARGE", format!("消息过大：最多 {limit} 字节，请缩短内容"))
             }
             Self::Overloaded { retry_after } => Told {
                 retry_after: Some(*retry_after),

@@ -90,6 +90,14 @@ pub enum StoreError {
         /// What it should become.
         asked: &'static str,
     },
+    /// It supersedes one that supersedes it.
+    #[error("ruling {id:?} cannot supersede {former:?}, which itself comes after it; name another one, or none")]
+    Circular {
+        /// Its id.
+        id: String,
+        /// The one that it names.
+        former: String,
+    },
     /// A page token that was not given out for this question.
     #[error("the page token is not one that was given out")]
     PageToken,

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! As AIP-160 asks, OR binds closer than AND. A filter becomes a condition in SQL whose values are always bound, never written
-//! into it.
+//! into it. `fields` says which there are, and what a value means.
 
-use crate::rulings::Body;
+mod fields;
+
+use crate::rulings::Known;
 
 /// Longest filter, in characters, and most comparisons in it.
 const MAX_CHARS: usize = 2_000;
@@ -18,7 +20,11 @@ const MAX_DEPTH: usize = 16;
 
 /// A filter that makes sense.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Filter(Option<Term>);
+pub struct Filter {
+    term: Option<Term>,
+    /// Whether it names a department or a district.
+    has_names: bool,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Term {
@@ -37,34 +43,26 @@ enum Value {
     Rank(i64),
 }
 
-/// Fields that are compared, and their columns.
-const FIELDS: [(&str, &str); 10] = [
-    ("id", "id"),
-    ("scope", "scope"),
-    ("status", "status"),
-    ("body", "body"),
-    ("matter", "matter"),
-    ("lead", "lead_department"),
-    ("decided_on", "decided_on"),
-    ("effective_from", "effective_from"),
-    ("create_time", "create_time"),
-    ("update_time", "update_time"),
-];
-
-/// Lists, and the kind of name in `ruling_names`.
-const LISTS: [(&str, &str); 5] = [
-    ("orders", "order"),
-    ("districts", "district"),
-    ("supporting", "supporting"),
-    ("excluded", "excluded"),
-    ("positions.department", "contesting"),
-];
-
 const SIGNS: [&str; 7] = ["<=", ">=", "!=", "=", "<", ">", ":"];
 
 impl Filter {
-    /// Reads a filter; an empty one lets everything through. The error says at which character it breaks off.
+    /// Reads a filter; an empty one lets everything through. The error says at which character it breaks off. Departments and
+    /// districts are what rulings are kept with: ids of the ones, names of the others.
     pub fn parse(filter: &str) -> Result<Self, String> {
+        Self::read(filter, None)
+    }
+
+    /// The same for people, who may use any name that is known.
+    pub fn parse_named(filter: &str, known: &Known) -> Result<Self, String> {
+        Self::read(filter, Some(known))
+    }
+
+    /// True if it names departments or districts: then it matters which names are known.
+    pub fn has_names(&self) -> bool {
+        self.has_names
+    }
+
+    fn read(filter: &str, known: Option<&Known>) -> Result<Self, String> {
         if filter.chars().count() > MAX_CHARS {
             return Err(format!("has more than {MAX_CHARS} characters"));
         }
@@ -75,10 +73,10 @@ impl Filter {
         if tokens.is_empty() {
             return Ok(Self::default());
         }
-        let mut parser = Parser { tokens: &tokens, at: 0, terms: 0 };
+        let mut parser = Parser { tokens: &tokens, known, at: 0, terms: 0, has_names: false };
         let term = parser.all(0)?;
         match parser.tokens.get(parser.at) {
-            None => Ok(Self(Some(term))),
+            None => Ok(Self { term: Some(term), has_names: parser.has_names }),
             Some(token) => Err(format!("character {}: {:?} is not expected here", token.at, token.text)),
         }
     }
@@ -86,7 +84,7 @@ impl Filter {
     /// The condition over the table `rulings`, its values numbered from `$first + 1`, and the values.
     pub(super) fn sql(&self, first: usize) -> (String, Vec<String>) {
         let (mut sql, mut values) = (String::new(), Vec::new());
-        match &self.0 {
+        match &self.term {
             None => sql.push_str("1 = 1"),
             Some(term) => term.write(first, &mut sql, &mut values),
         }
@@ -191,8 +189,10 @@ fn tokens(filter: &str) -> Result<Vec<Token>, String> {
 
 struct Parser<'a> {
     tokens: &'a [Token],
+    known: Option<&'a Known>,
     at: usize,
     terms: usize,
+    has_names: bool,
 }
 
 impl Parser<'_> {
@@ -247,38 +247,8 @@ impl Parser<'_> {
         let sign = SIGNS.iter().copied().find(|sign| *sign == sign_token.text && !sign_token.quoted);
         let sign = sign.ok_or_else(|| format!("character {at}: after {name:?} one of {} must stand", SIGNS.join(" ")))?;
         let value = self.take("a value")?.text.clone();
-        compare(&name, sign, value).map_err(|reason| format!("character {at}: {reason}"))
-    }
-}
-
-fn compare(name: &str, sign: &'static str, value: String) -> Result<Term, String> {
-    if let Some((_, kind)) = LISTS.into_iter().find(|(field, _)| *field == name) {
-        return match sign {
-            ":" | "=" => Ok(Term::Names { kind, value }),
-            _ => Err(format!("{name} is a list; write {name}:\"…\"")),
-        };
-    }
-    let Some((_, column)) = FIELDS.into_iter().find(|(field, _)| *field == name) else {
-        let fields: Vec<&str> = FIELDS.iter().map(|field| field.0).chain(LISTS.iter().map(|list| list.0)).collect();
-        return Err(format!("there is no field {name:?}; there are {}", fields.join(", ")));
-    };
-    match (column, sign) {
-        ("body", ":") => Err("body has no parts; compare it with =, <, >".to_owned()),
-        ("body", sign) => {
-            let rank = Body::ALL.iter().position(|(_, id, word)| *id == value || *word == value);
-            let names: Vec<&str> = Body::ALL.iter().map(|(_, id, _)| *id).collect();
-            let rank = rank.ok_or_else(|| format!("no body {value:?}; there are {}", names.join(", ")))?;
-            Ok(Term::Compare { column, sign, value: Value::Rank(rank as i64) })
-        }
-        (_, ":") => Ok(Term::Contains { column, value }),
-        ("status" | "scope", sign) => {
-            let choices: &[&str] =
-                if column == "status" { &["draft", "in_force", "superseded", "withdrawn"] } else { &["case", "standing"] };
-            let known = choices.iter().find(|choice| choice.eq_ignore_ascii_case(&value));
-            let known = known.ok_or_else(|| format!("no {column} {value:?}; there are {}", choices.join(", ")))?;
-            Ok(Term::Compare { column, sign, value: Value::Text((*known).to_owned()) })
-        }
-        (_, sign) => Ok(Term::Compare { column, sign, value: Value::Text(value) }),
+        self.has_names |= fields::has_names(&name);
+        fields::compare(&name, sign, value, self.known).map_err(|reason| format!("character {at}: {reason}"))
     }
 }
 

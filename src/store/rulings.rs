@@ -1,4 +1,8 @@
-//! Rulings in the database: recorded, changed, read, listed.
+//! Rulings in the database: recorded, changed, read, listed. `changes` says what may become of one that is there,
+//! `names` how its columns are written.
+
+mod changes;
+mod names;
 
 use chrono::{SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
@@ -11,7 +15,8 @@ use super::error::unless_damaged;
 use super::filter::Filter;
 use super::{Store, StoreError};
 use crate::routing::day_in_the_city;
-use crate::rulings::{Body, Ruling, RulingDraft, Scope, Status, predecessors_first};
+use crate::rulings::{Ruling, RulingDraft, Status, predecessors_first};
+pub(super) use names::{body_rank, scope_name, status_name};
 
 /// A ruling with what the store knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +35,11 @@ impl StoredRuling {
     /// Whoever changes the ruling sends it, to say what he saw.
     pub fn etag(&self) -> String {
         format!("r{}", self.revision)
+    }
+
+    /// What it was before the last change.
+    fn etag_before(&self) -> String {
+        format!("r{}", self.revision - 1)
     }
 }
 
@@ -95,10 +105,13 @@ impl Store {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Takes a ruling back. A case that it settled is open again.
+    /// Takes a ruling back. A case that it settled is open again. Asked for twice it is done once.
     pub async fn withdraw(&self, id: &str, etag: &str, reason: &str, actor: &str) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
         let mut stored = get_within(&mut transaction, id).await?;
+        if changes::was_withdrawn(&mut transaction, &stored, etag, reason).await? {
+            return Ok(stored);
+        }
         expect_etag(&stored, etag)?;
         if matches!(stored.ruling.status, Status::Withdrawn | Status::Superseded) {
             let status = status_name(stored.ruling.status);
@@ -113,11 +126,15 @@ impl Store {
         Ok(stored)
     }
 
-    /// Records `successor`, which must be in force, in the place of the ruling `id`.
+    /// Records `successor`, which must be in force, in the place of the ruling `id`. Asked for twice it is done once.
     pub async fn supersede(&self, id: &str, etag: &str, successor: Ruling, actor: &str) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
-        expect_etag(&get_within(&mut transaction, id).await?, etag)?;
+        let former = get_within(&mut transaction, id).await?;
         let successor = Ruling { supersedes: Some(id.to_owned()), ..successor };
+        if let Some(done) = changes::taken_by(&mut transaction, &former, etag, &successor).await? {
+            return Ok(done);
+        }
+        expect_etag(&former, etag)?;
         let stored = record_within(&mut transaction, successor, None, actor).await?;
         if stored.ruling.status != Status::InForce {
             let (id, status) = (stored.ruling.id, status_name(stored.ruling.status));
@@ -221,9 +238,11 @@ async fn record_within(
         (Some(_), None) => return Err(StoreError::Exists { id: ruling.id }),
         (Some(before), Some(etag)) => {
             expect_etag(&before, etag)?;
+            changes::expect_possible(&before.ruling, &ruling)?;
             StoredRuling { ruling, ..before }
         }
     };
+    changes::expect_no_circle(transaction, &stored.ruling).await?;
     if let Some(former) = stored.ruling.supersedes.clone().filter(|_| in_force) {
         supersede_within(transaction, &former, &stored.ruling, actor).await?;
     }
@@ -371,25 +390,4 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredRuling, StoreError> {
 /// The same where one damaged row must not hide all others.
 pub(super) fn readable(row: &AnyRow) -> Result<Option<StoredRuling>, StoreError> {
     unless_damaged(stored(row))
-}
-
-pub(super) fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Draft => "draft",
-        Status::InForce => "in_force",
-        Status::Superseded => "superseded",
-        Status::Withdrawn => "withdrawn",
-    }
-}
-
-pub(super) fn scope_name(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Case => "case",
-        Scope::Standing => "standing",
-    }
-}
-
-/// Higher bodies have higher numbers.
-pub(super) fn body_rank(body: Body) -> i64 {
-    Body::ALL.iter().position(|(one, ..)| *one == body).unwrap_or_default() as i64
 }

@@ -15,6 +15,7 @@ mod catalog;
 mod encoder;
 mod encoder_ops;
 mod evaluation;
+mod exchange;
 mod hub;
 mod hub_trained;
 mod model_folder;

@@ -45,6 +45,95 @@ async fn only_a_ruling_in_force_takes_the_place_of_another_and_only_one_does() {
 }
 
 #[tokio::test]
+async fn what_was_superseded_or_withdrawn_does_not_count_again_by_a_change() {
+    for database in databases().await {
+        let store = &database.store;
+        for id in ["a", "w"] {
+            store.record(ruling(id), None, "x").await.expect("recorded");
+        }
+        store.supersede("a", "r1", ruling("b"), "x").await.expect("superseded");
+        store.withdraw("w", "r1", "mistake", "x").await.expect("withdrawn");
+        for (id, ended) in [("a", Status::Superseded), ("w", Status::Withdrawn)] {
+            for status in [Status::InForce, Status::Draft] {
+                let change = Ruling { matter: "油烟".to_owned(), status, ..ruling(id) };
+                let refused = store.record(change, Some("r2"), "x").await.expect_err("it has ended");
+                assert!(matches!(refused, StoreError::State { .. }), "{}: {refused}", database.name);
+                assert!(refused.to_string().contains("record a new ruling"), "{refused}");
+            }
+            // A slip of the pen in it may be mended all the same.
+            let mended = Ruling { matter: "油烟".to_owned(), status: ended, ..ruling(id) };
+            assert_eq!(store.record(mended, Some("r2"), "x").await.expect("mended").ruling.status, ended);
+        }
+        // Nor by two steps.
+        let taken_back = Ruling { status: Status::Withdrawn, ..ruling("a") };
+        store.record(taken_back, Some("r3"), "x").await.expect("a successor does not keep it from being withdrawn");
+        assert!(matches!(store.record(ruling("a"), Some("r4"), "x").await, Err(StoreError::State { .. })));
+        assert_eq!(store.get("b").await.expect("there").ruling.status, Status::InForce, "{}", database.name);
+    }
+}
+
+#[tokio::test]
+async fn no_ruling_supersedes_what_comes_after_it() {
+    for database in databases().await {
+        let store = &database.store;
+        let after = |id: &str, former: &str| Ruling { supersedes: Some(former.to_owned()), ..ruling(id) };
+        store.record(ruling("a"), None, "x").await.expect("recorded");
+        store.record(after("b", "a"), None, "x").await.expect("recorded");
+        store.record(after("c", "b"), None, "x").await.expect("recorded");
+        for status in [Status::Superseded, Status::Withdrawn] {
+            let circle = Ruling { status, ..after("a", "c") };
+            let refused = store.record(circle, Some("r2"), "x").await.expect_err("a circle");
+            assert!(matches!(&refused, StoreError::Circular { id, former } if id == "a" && former == "c"), "{refused}");
+        }
+        assert_eq!(store.get("a").await.expect("there").ruling.supersedes, None, "{}", database.name);
+        store.record(after("d", "c"), None, "x").await.expect("a chain may go on");
+    }
+}
+
+#[tokio::test]
+async fn whoever_did_not_hear_that_it_was_done_and_asks_again_hears_so() {
+    for database in databases().await {
+        let store = &database.store;
+        for id in ["a", "w"] {
+            store.record(ruling(id), None, "x").await.expect("recorded");
+        }
+        let withdrawn = store.withdraw("w", "r1", "mistake", "x").await.expect("withdrawn");
+        assert_eq!(store.withdraw("w", "r1", "mistake", "x").await.expect("said again"), withdrawn, "{}", database.name);
+        let other = store.withdraw("w", "r1", "another reason", "x").await;
+        assert!(matches!(other, Err(StoreError::Conflict { .. })), "somebody else was first: {other:?}");
+
+        let unnamed = || Ruling { id: String::new(), ..ruling("b") };
+        let successor = store.supersede("a", "r1", unnamed(), "x").await.expect("superseded");
+        assert_eq!(store.supersede("a", "r1", unnamed(), "x").await.expect("said again"), successor, "{}", database.name);
+        let other = store.supersede("a", "r1", ruling("c"), "x").await;
+        assert!(matches!(other, Err(StoreError::Conflict { .. })), "somebody else was first: {other:?}");
+        // What happened since is not undone by an answer of before.
+        store.withdraw(&successor.ruling.id, "r1", "mistake", "x").await.expect("withdrawn");
+        let late = store.supersede("a", "r1", unnamed(), "x").await;
+        assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+
+        let entries = store.audit_after(0, 100).await.expect("a trail");
+        let count = |action: Action| entries.iter().filter(|entry| entry.action == action.name()).count();
+        assert_eq!((count(Action::RulingWithdrawn), count(Action::RulingSuperseded)), (2, 1), "each is written once");
+    }
+}
+
+#[tokio::test]
+async fn a_time_of_another_zone_finds_what_was_recorded_then() {
+    for database in databases().await {
+        let store = &database.store;
+        let recorded = store.record(ruling("a"), None, "x").await.expect("recorded").create_time;
+        let utc: chrono::DateTime<chrono::Utc> = recorded.parse().expect("a time");
+        let city = chrono::FixedOffset::east_opt(8 * 3600).expect("a zone");
+        for (seconds, found) in [(-1, 1), (0, 0), (1, 0)] {
+            let local = (utc + chrono::Duration::seconds(seconds)).with_timezone(&city).to_rfc3339();
+            let filter = Filter::parse(&format!("create_time > \"{local}\"")).expect("a filter");
+            assert_eq!(store.list(&filter, 5, "").await.expect("a list").rulings.len(), found, "{}: {local}", database.name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_same_ruling_sent_many_times_at_once_is_recorded_once_and_everybody_hears_so() {
     for database in databases().await {
         let sent: Vec<_> = (0..8)

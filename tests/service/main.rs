@@ -31,4 +31,5 @@ mod rulings;
 mod settled;
 mod standing;
 mod stream;
+mod told;
 mod unary;

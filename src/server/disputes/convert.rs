@@ -103,7 +103,7 @@ pub(super) fn case_file(file: &CaseFile) -> proto::CaseFile {
         caller_token: String::new(),
     };
     proto::CaseFile {
-        case_id: file.id.clone(),
+        case_id: file.id.clone().unwrap_or_default(),
         cause: cause(file.cause.map(|(cause, _)| cause)).into(),
         open_time: file.cause.map(|(_, since)| timestamp(since)),
         appeal: Some(appeal),

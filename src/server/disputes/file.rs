@@ -1,5 +1,6 @@
 //! A case file is asked for: read the course and the trail, ask the router with and without the objections, put it together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -97,9 +98,13 @@ fn events(course: &Course, entries: &[AuditEntry], opinion: &Decision, catalog: 
         let since = || catalog.and_then(|catalog| catalog.last_name(id));
         known.map(|one| one.department.name.as_str()).or_else(since).unwrap_or(id).to_owned()
     };
-    let mut events: Vec<Event> = Vec::new();
+    let (mut events, mut statuses): (Vec<Event>, HashMap<&str, String>) = Default::default();
     for entry in entries {
-        let Some((kind, text)) = told(entry, &name) else { continue };
+        let told = told(entry, statuses.get(entry.ruling.as_str()).map(String::as_str), &name);
+        if let Some(status) = status_after(entry) {
+            statuses.insert(&entry.ruling, status);
+        }
+        let Some((kind, text)) = told else { continue };
         let Ok(time) = DateTime::parse_from_rfc3339(&entry.time) else { continue };
         // Whoever asks at every keystroke is told the same thing many times.
         if events.last().is_some_and(|last| last.kind == EventKind::Answered && last.text == text) {
@@ -126,14 +131,32 @@ fn events(course: &Course, entries: &[AuditEntry], opinion: &Decision, catalog: 
     events
 }
 
-fn told(entry: &AuditEntry, name: &dyn Fn(&str) -> String) -> Option<(EventKind, String)> {
+/// What the ruling of an entry was from then on; `None` if the entry says nothing of it.
+fn status_after(entry: &AuditEntry) -> Option<String> {
+    let is = |action: Action| entry.action == action.name();
+    if is(Action::RulingSuperseded) {
+        return Some("superseded".to_owned());
+    }
+    if is(Action::RulingWithdrawn) {
+        return Some("withdrawn".to_owned());
+    }
+    Some(convert::detail(entry, "status")).filter(|status| !status.is_empty())
+}
+
+/// One entry for people; `before` is the status of its ruling until then, where the trail of the order tells it.
+fn told(entry: &AuditEntry, before: Option<&str>, name: &dyn Fn(&str) -> String) -> Option<(EventKind, String)> {
     let is = |action: Action| entry.action == action.name();
     let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap_or_default();
     let text = |key: &str| detail[key].as_str().unwrap_or_default().to_owned();
     if is(Action::Answered) {
         let percent = detail["probability"].as_f64().unwrap_or_default() * 100.0;
-        let by =
-            if entry.ruling.is_empty() { format!("概率{percent:.0}%") } else { format!("依类案认定{}", entry.ruling) };
+        // What was answered before the trail knew of which kind the ruling is, is told without.
+        let by = match detail["ruling_on_order"].as_bool() {
+            _ if entry.ruling.is_empty() => format!("概率{percent:.0}%"),
+            Some(true) => format!("依本工单认定{}", entry.ruling),
+            Some(false) => format!("依类案认定{}", entry.ruling),
+            None => format!("依认定{}", entry.ruling),
+        };
         let review = if detail["needs_review"].as_bool() == Some(true) { "，提示人工复核" } else { "" };
         return Some((EventKind::Answered, format!("系统建议“{}”（{by}{review}）", name(&text("lead")))));
     }
@@ -146,10 +169,23 @@ fn told(entry: &AuditEntry, name: &dyn Fn(&str) -> String) -> Option<(EventKind,
         };
         return Some((EventKind::Dispatched, format!("派单至“{}”{differs}", name(&text("department")))));
     }
-    let lead = name(&text("lead"));
     if is(Action::RulingRecorded) || is(Action::RulingChanged) {
-        let scope = if text("scope") == "standing" { "类案" } else { "个案" };
-        return Some((EventKind::Ruled, format!("作出{scope}认定{}：“{lead}”主办", entry.ruling)));
+        let ruling = format!("{}认定{}", if text("scope") == "standing" { "类案" } else { "个案" }, entry.ruling);
+        let status = text("status");
+        let stays = is(Action::RulingChanged) && before.is_none_or(|before| before == status);
+        let done = match status.as_str() {
+            "draft" if stays => format!("修改{ruling}的草稿（未生效）"),
+            "draft" => format!("起草{ruling}（未生效）"),
+            "superseded" => format!("记录{ruling}（已替代，不生效）"),
+            "withdrawn" if is(Action::RulingChanged) && !stays => return Some((EventKind::Ruled, format!("撤回{ruling}"))),
+            "withdrawn" => format!("记录{ruling}（已撤回，不生效）"),
+            _ if stays => format!("修改{ruling}"),
+            _ => format!("作出{ruling}"),
+        };
+        return Some((EventKind::Ruled, format!("{done}：“{}”主办", name(&text("lead")))));
+    }
+    if is(Action::RulingSuperseded) {
+        return Some((EventKind::Ruled, format!("认定{}由{}替代，不再生效", entry.ruling, text("successor"))));
     }
     if is(Action::RulingWithdrawn) {
         return Some((EventKind::Ruled, format!("撤回认定{}：{}", entry.ruling, text("reason"))));

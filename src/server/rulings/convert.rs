@@ -2,7 +2,7 @@
 
 use prost_types::Timestamp;
 
-use crate::rulings::{BasisDraft, Contradiction, PositionDraft, RulingDraft, RulingFault};
+use crate::rulings::{BasisDraft, Contradiction, Known, PositionDraft, RulingDraft, RulingFault};
 use crate::server::proto;
 use crate::server::status::ServiceError;
 use crate::store::exchange::Format;
@@ -188,8 +188,8 @@ pub(super) fn contradiction(found: &Contradiction) -> proto::Contradiction {
     }
 }
 
-pub(super) fn filter(text: &str) -> Result<Filter, ServiceError> {
-    Filter::parse(text).map_err(|reason| ServiceError::invalid("filter", "MALFORMED", &reason, "筛选条件有误"))
+pub(super) fn filter(text: &str, known: &Known) -> Result<Filter, ServiceError> {
+    Filter::parse_named(text, known).map_err(|reason| ServiceError::invalid("filter", "MALFORMED", &reason, "筛选条件有误"))
 }
 
 /// A page's size: 0 is the usual one.

@@ -125,7 +125,7 @@ pub(super) async fn export(
     request: proto::ExportRulingsRequest,
 ) -> Result<ReceiverStream<Result<proto::ExportRulingsResponse, Status>>, Status> {
     let format = convert::format(request.format())?;
-    let filter = convert::filter(&request.filter)?;
+    let filter = convert::filter(&request.filter, &desk.known())?;
     let drafts = all(desk, &filter).await.map_err(ServiceError::from)?;
     let bytes = tokio::task::spawn_blocking(move || exchange::write(format, &drafts));
     let bytes = bytes.await.map_err(|_| Status::internal("writing the file panicked"))?;

@@ -37,7 +37,7 @@ impl RulingDesk {
             let said = format!("has more than {MAX_QUERY_CHARS} characters");
             return Err(ServiceError::invalid("query", "TOO_LONG", &said, "查询内容过长"));
         }
-        let filter = convert::filter(&request.filter)?;
+        let filter = convert::filter(&request.filter, &self.known())?;
         let size = convert::page_size(request.page_size, 10, 100)?;
         let place = |rank: usize| (EVENNESS + 1.0) / (EVENNESS + 1.0 + rank as f32) / 2.0;
         let mut candidates: HashMap<String, Candidate> = HashMap::new();

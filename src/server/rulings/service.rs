@@ -16,7 +16,8 @@ use crate::store::{Action, NewEntry, StoredRuling};
 
 /// Longest id of a ruling.
 const MAX_ID_CHARS: usize = 64;
-/// Bytes of rulings on a page, beyond which none is added: clients take no message above 4 MiB, and one ruling may have 2.5.
+/// Bytes of rulings on a page, beyond which none is added: clients take no message above 4 MiB, and one ruling may have nearly as
+/// many.
 const MAX_PAGE_BYTES: usize = 1 << 20;
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
@@ -129,15 +130,16 @@ impl proto::ruling_service_server::RulingService for Rulings {
         request: Request<proto::ListRulingsRequest>,
     ) -> Result<Response<proto::ListRulingsResponse>, Status> {
         let request = request.into_inner();
-        let filter = convert::filter(&request.filter)?;
+        let filter = convert::filter(&request.filter, &self.0.known())?;
         let size = convert::page_size(request.page_size, 50, 1_000)?;
         let page = self.0.store.list(&filter, size, &request.page_token).await.map_err(ServiceError::from)?;
         let (mut rulings, mut bytes) = (Vec::with_capacity(page.rulings.len()), 0);
         for one in page.rulings.iter().map(convert::ruling) {
-            if bytes > MAX_PAGE_BYTES {
+            bytes += one.encoded_len();
+            // The first is answered however long it is.
+            if bytes > MAX_PAGE_BYTES && !rulings.is_empty() {
                 break;
             }
-            bytes += one.encoded_len();
             rulings.push(one);
         }
         let cut = page.rulings[..rulings.len()].last().filter(|_| rulings.len() < page.rulings.len());

@@ -1,11 +1,9 @@
-//! The columns of a table of rulings: a header in Chinese or by the field's own name, and how a cell is read and written.
-//!
-//! A cell of several entries has one a line, or separates them by `；`; words also by commas and `、`, as people write them, since
-//! `路灯、坏` as one word would never occur; entries of texts (examples, basis, positions) only by lines. An entry of 依据 is
-//! `法律|文号名称|第十四条|引文|2020-01-01`, one of 各方意见 `城管|意见|against`; parts at the end may be left out.
+//! The columns of a table of rulings: a header in Chinese or by the field's own name, and how a cell is read and written. What a cell
+//! of several entries says, `entries` knows.
 
 use super::ExchangeError;
-use crate::rulings::{BasisDraft, PositionDraft, RulingDraft, RulingFault};
+use super::entries::{self, Entries};
+use crate::rulings::{RulingDraft, RulingFault};
 use crate::text::nearest;
 
 /// What a cell says, or why nobody can tell any more.
@@ -13,16 +11,6 @@ pub(super) type Cell = Result<String, String>;
 
 /// Which field each column of a file is.
 pub(super) type Fields = Vec<Option<&'static str>>;
-
-/// The way out where a spreadsheet took a text for something else.
-pub(super) const AS_TEXT: &str = "format the column as text and enter it again";
-
-/// Entries of a cell that are read: many more than a ruling may have, so that one with too many is told as such, and few enough that
-/// a cell of millions costs nothing.
-const MAX_CELL_ENTRIES: usize = 10_000;
-
-/// Columns of numbers that are names: no digit of them may be lost.
-const NUMBERS: [&str; 3] = ["id", "orders", "supersedes"];
 
 /// Name of the field and header in Chinese, in the order in which they are written.
 pub(super) const COLUMNS: [(&str, &str); 21] = [
@@ -50,16 +38,13 @@ pub(super) const COLUMNS: [(&str, &str); 21] = [
 ];
 
 /// Chinese for what files hold in English, by field.
-const VALUES: [(&str, &str, &str); 9] = [
+const VALUES: [(&str, &str, &str); 6] = [
     ("scope", "case", "个案"),
     ("scope", "standing", "类案"),
     ("status", "draft", "草稿"),
     ("status", "in_force", "有效"),
     ("status", "superseded", "已替代"),
     ("status", "withdrawn", "已撤回"),
-    ("vote", "for", "赞成"),
-    ("vote", "against", "反对"),
-    ("vote", "abstained", "弃权"),
 ];
 
 /// Reads the first row.
@@ -91,52 +76,47 @@ pub(super) fn draft(fields: &Fields, cells: &[Cell]) -> Result<RulingDraft, Vec<
     let mut draft = RulingDraft::default();
     let mut faults = Vec::new();
     for (field, cell) in fields.iter().zip(cells).filter_map(|(field, cell)| Some(((*field)?, cell))) {
-        let cell = match cell {
-            Ok(cell) => cell.trim(),
-            Err(reason) => {
-                faults.push(RulingFault { field: field.to_owned(), reason: reason.clone() });
-                continue;
-            }
-        };
-        if let Some(lost) = names(cell).iter().find(|name| NUMBERS.contains(&field) && is_shortened(name)) {
-            let reason = format!("{lost:?} is a number as Excel shortens it, so its digits are lost; {AS_TEXT}");
+        let put = cell.as_deref().map_err(String::clone).and_then(|cell| put(&mut draft, field, cell.trim()));
+        if let Err(reason) = put {
             faults.push(RulingFault { field: field.to_owned(), reason });
-        }
-        let value = || english(field, cell);
-        match field {
-            "id" => draft.id = value(),
-            "scope" => draft.scope = value(),
-            "status" => draft.status = value(),
-            "matter" => draft.matter = value(),
-            "description" => draft.description = value(),
-            "lead" => draft.lead = value(),
-            "supporting" => draft.supporting = names(cell),
-            "last_resort" => draft.last_resort = value(),
-            "excluded" => draft.excluded = names(cell),
-            "districts" => draft.districts = names(cell),
-            "body" => draft.body = value(),
-            "decided_on" => draft.decided_on = day(cell),
-            "effective_from" => draft.effective_from = day(cell),
-            "effective_to" => draft.effective_to = day(cell),
-            "basis" => draft.basis = lines(cell).map(basis).collect(),
-            "positions" => draft.positions = lines(cell).map(position).collect(),
-            "orders" => draft.orders = names(cell),
-            "examples" => draft.examples = lines(cell).map(str::to_owned).collect(),
-            "required_words" => draft.required_words = words(cell),
-            "forbidden_words" => draft.forbidden_words = words(cell),
-            "supersedes" => draft.supersedes = value(),
-            _ => {}
         }
     }
     if faults.is_empty() { Ok(draft) } else { Err(faults) }
 }
 
+/// Puts what a cell says into its field.
+fn put(draft: &mut RulingDraft, field: &str, cell: &str) -> Result<(), String> {
+    let value = || english(field, cell);
+    match field {
+        "id" | "supersedes" if entries::is_shortened(cell) => return Err(entries::shortened(cell)),
+        "id" => draft.id = value(),
+        "scope" => draft.scope = value(),
+        "status" => draft.status = value(),
+        "matter" => draft.matter = value(),
+        "description" => draft.description = value(),
+        "lead" => draft.lead = value(),
+        "supporting" => draft.supporting = Entries::NAMES.read(cell)?,
+        "last_resort" => draft.last_resort = value(),
+        "excluded" => draft.excluded = Entries::NAMES.read(cell)?,
+        "districts" => draft.districts = Entries::NAMES.read(cell)?,
+        "body" => draft.body = value(),
+        "decided_on" => draft.decided_on = entries::day(cell),
+        "effective_from" => draft.effective_from = entries::day(cell),
+        "effective_to" => draft.effective_to = entries::day(cell),
+        "basis" => draft.basis = Entries::BASIS.read(cell)?,
+        "positions" => draft.positions = Entries::POSITIONS.read(cell)?,
+        "orders" => draft.orders = Entries::NUMBERS.read(cell)?,
+        "examples" => draft.examples = Entries::TEXTS.read(cell)?,
+        "required_words" => draft.required_words = Entries::WORDS.read(cell)?,
+        "forbidden_words" => draft.forbidden_words = Entries::WORDS.read(cell)?,
+        "supersedes" => draft.supersedes = value(),
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Writes a row, in the order of [`COLUMNS`].
 pub(super) fn cells(draft: &RulingDraft) -> Vec<String> {
-    let one_line = |text: &String| text.replace(['\n', '\r'], " ");
-    let of_basis = |one: &BasisDraft| parts(&[&one.level, &one.document, &one.article, &one.quote, &one.valid_from]);
-    let of_position = |one: &PositionDraft| parts(&[&one.department, &one.statement, &chinese("vote", &one.vote)]);
-    let joined = |entries: Vec<String>| entries.join("\n");
     let cell = |field: &str| match field {
         "id" => draft.id.clone(),
         "scope" => chinese("scope", &draft.scope),
@@ -144,10 +124,10 @@ pub(super) fn cells(draft: &RulingDraft) -> Vec<String> {
         "matter" => draft.matter.clone(),
         "description" => draft.description.clone(),
         "lead" => draft.lead.clone(),
-        "supporting" => draft.supporting.join("；"),
+        "supporting" => Entries::NAMES.write(&draft.supporting),
         "last_resort" => draft.last_resort.clone(),
-        "excluded" => draft.excluded.join("；"),
-        "districts" => draft.districts.join("；"),
+        "excluded" => Entries::NAMES.write(&draft.excluded),
+        "districts" => Entries::NAMES.write(&draft.districts),
         "body" => crate::rulings::Body::ALL
             .iter()
             .find(|(_, id, _)| *id == draft.body)
@@ -155,12 +135,12 @@ pub(super) fn cells(draft: &RulingDraft) -> Vec<String> {
         "decided_on" => draft.decided_on.clone(),
         "effective_from" => draft.effective_from.clone(),
         "effective_to" => draft.effective_to.clone(),
-        "basis" => joined(draft.basis.iter().map(of_basis).collect()),
-        "positions" => joined(draft.positions.iter().map(of_position).collect()),
-        "orders" => draft.orders.join("；"),
-        "examples" => joined(draft.examples.iter().map(one_line).collect()),
-        "required_words" => draft.required_words.join("；"),
-        "forbidden_words" => draft.forbidden_words.join("；"),
+        "basis" => Entries::BASIS.write(&draft.basis),
+        "positions" => Entries::POSITIONS.write(&draft.positions),
+        "orders" => Entries::NUMBERS.write(&draft.orders),
+        "examples" => Entries::TEXTS.write(&draft.examples),
+        "required_words" => Entries::WORDS.write(&draft.required_words),
+        "forbidden_words" => Entries::WORDS.write(&draft.forbidden_words),
         "supersedes" => draft.supersedes.clone(),
         _ => String::new(),
     };
@@ -175,98 +155,4 @@ fn english(field: &str, cell: &str) -> String {
 fn chinese(field: &str, value: &str) -> String {
     let known = VALUES.iter().find(|(of, english, _)| *of == field && *english == value);
     known.map_or_else(|| value.to_owned(), |(.., zh)| (*zh).to_owned())
-}
-
-fn lines(cell: &str) -> impl Iterator<Item = &str> {
-    cell.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_CELL_ENTRIES)
-}
-
-fn names(cell: &str) -> Vec<String> {
-    entries(cell, &['\n', '；', ';'])
-}
-
-fn words(cell: &str) -> Vec<String> {
-    entries(cell, &['\n', '；', ';', '、', '，', ','])
-}
-
-fn entries(cell: &str, separators: &[char]) -> Vec<String> {
-    cell.split(separators).map(str::trim).filter(|name| !name.is_empty()).take(MAX_CELL_ENTRIES).map(str::to_owned).collect()
-}
-
-/// `2.01801E+13`: what Excel leaves of 20180131000001 where it saves csv.
-fn is_shortened(name: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let Some((number, power)) = name.split_once("E+").or_else(|| name.split_once("e+")) else { return false };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    digits(whole) && digits(fraction) && digits(power)
-}
-
-/// A day as Excel writes it in China (`2026/1/2`, `2026-1-2`, `2026年1月2日`) as YYYY-MM-DD; anything else as it is, and it is told
-/// later that it is no day.
-fn day(cell: &str) -> String {
-    let read = || {
-        let plain = cell.strip_suffix('日').map(|day| day.replacen(['年', '月'], "-", 2));
-        let plain = plain.unwrap_or_else(|| cell.replace('/', "-"));
-        let (year, rest) = plain.split_once('-')?;
-        let (month, day) = rest.split_once('-')?;
-        let number = |text: &str, most: usize| {
-            let sound = (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-            sound.then(|| text.parse::<u16>().ok()).flatten()
-        };
-        let year = number(year, 4).filter(|_| year.len() == 4)?;
-        Some(format!("{year:04}-{:02}-{:02}", number(month, 2)?, number(day, 2)?))
-    };
-    read().unwrap_or_else(|| cell.to_owned())
-}
-
-fn basis(entry: &str) -> BasisDraft {
-    let mut parts = entry.split(['|', '｜']).map(|part| part.trim().to_owned());
-    let mut next = || parts.next().unwrap_or_default();
-    BasisDraft { level: next(), document: next(), article: next(), quote: next(), valid_from: day(&next()) }
-}
-
-fn position(entry: &str) -> PositionDraft {
-    let mut parts = entry.split(['|', '｜']).map(|part| part.trim().to_owned());
-    let mut next = || parts.next().unwrap_or_default();
-    PositionDraft { department: next(), statement: next(), vote: english("vote", &next()) }
-}
-
-/// Parts of an entry; a bar or a line break within one would make two of it.
-fn parts(parts: &[&str]) -> String {
-    let clean: Vec<String> = parts.iter().map(|part| part.replace(['|', '\n', '\r'], " ")).collect();
-    clean.join("|").trim_end_matches('|').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_read_as_excel_writes_them_and_what_is_none_is_left_to_be_told() {
-        for text in ["2026-01-02", "2026/1/2", "2026-1-2", "2026/01/02", "2026年1月2日", "2026年01月02日"] {
-            assert_eq!(day(text), "2026-01-02", "{text}");
-        }
-        for text in ["", "26/1/2", "1/2/2026", "2026年1月", "2026/1", "2026/1/2/3", "2026/001/2", "明年1月2日", "2026/+1/2"]
-        {
-            let told = day(text);
-            assert!(told == text || told == text.replace('/', "-"), "{text} became {told}");
-        }
-        assert_eq!(basis("法律|《某法》|第一条||2020/1/1").valid_from, "2020-01-01");
-    }
-
-    #[test]
-    fn a_number_that_was_shortened_is_told_from_names_with_an_e() {
-        for text in ["2.01801E+13", "2E+13", "2.01801e+20"] {
-            assert!(is_shortened(text), "{text}");
-        }
-        for text in ["E+13", "2.01801E13", "A2E+13", "2.E+13", "2E+", "O-2.1E+x", "20180131000001"] {
-            assert!(!is_shortened(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn words_are_separated_as_people_write_them_and_names_are_left_whole() {
-        assert_eq!(words("路灯、坏，不亮,暗；黑;熄\n灭|熄灭"), ["路灯", "坏", "不亮", "暗", "黑", "熄", "灭|熄灭"]);
-        assert_eq!(names("交通、港航局；城管"), ["交通、港航局", "城管"]);
-    }
 }

@@ -1,7 +1,9 @@
 //! Files of rulings: jsonl (one draft a line, everything in it), csv and xlsx (one row a ruling, as offices keep them). A file is
-//! read row by row; a row that is wrong is named by its line and left out, and the good ones are kept.
+//! read row by row; a row that is wrong is named by its line and left out, and the good ones are kept. What is written is read again as
+//! it was, in every format.
 
 mod columns;
+mod entries;
 mod orders;
 mod spreadsheet;
 mod unpacked;

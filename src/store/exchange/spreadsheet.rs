@@ -77,9 +77,10 @@ pub(super) fn row(fields: &Fields, cells: Vec<Cell>, line: u64) -> Option<Row> {
     Some(Row { line, draft })
 }
 
-/// What a spreadsheet would take for a formula: a citizen's words must not be run by whoever opens the file.
+/// What a spreadsheet would take for a formula, or would once a guard is taken off: a citizen's words must not be run by whoever opens
+/// the file.
 fn is_formula(cell: &str) -> bool {
-    cell.starts_with(['=', '+', '-', '@', '\t'])
+    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t'])
 }
 
 fn guarded(cell: String) -> String {
@@ -106,12 +107,13 @@ mod tests {
 
     #[test]
     fn words_that_a_spreadsheet_would_run_are_guarded_and_come_back_as_they_were() {
-        let matter = "=HYPERLINK(\"x\")".to_owned();
-        let draft = RulingDraft { scope: "case".to_owned(), matter, lead: "城管".to_owned(), ..RulingDraft::default() };
-        let bytes = write_csv(std::slice::from_ref(&draft)).expect("a file");
-        assert!(String::from_utf8_lossy(&bytes).contains("'=HYPERLINK"));
-        let rows = read_csv(&bytes).expect("our own file");
-        assert_eq!(rows[0].draft.as_ref().map(|back| back.matter.as_str()), Ok(draft.matter.as_str()));
+        for matter in ["=HYPERLINK(\"x\")", "'=HYPERLINK(\"x\")"].map(str::to_owned) {
+            let draft = RulingDraft { scope: "case".to_owned(), matter, lead: "城管".to_owned(), ..RulingDraft::default() };
+            let bytes = write_csv(std::slice::from_ref(&draft)).expect("a file");
+            assert!(String::from_utf8_lossy(&bytes).contains("'=HYPERLINK"));
+            let rows = read_csv(&bytes).expect("our own file");
+            assert_eq!(rows[0].draft.as_ref().map(|back| back.matter.as_str()), Ok(draft.matter.as_str()));
+        }
     }
 
     /// Lines of the rows that are told as read from these bytes.

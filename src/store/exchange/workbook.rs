@@ -6,6 +6,7 @@ use std::io::Cursor;
 use calamine::{DataRef, Reader, Xlsx};
 
 use super::columns::{self, COLUMNS, Cell, Fields};
+use super::entries::AS_TEXT;
 use super::{ExchangeError, MAX_CELL, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES, Row, spreadsheet, unpacked};
 use crate::rulings::RulingDraft;
 
@@ -101,7 +102,7 @@ fn cell(value: &DataRef<'_>) -> Cell {
             Ok(format!("{year:04}-{month:02}-{day:02}"))
         }
         DataRef::Float(number) if number.abs() >= INEXACT => {
-            Err(format!("is the number {number:.0}, of which Excel keeps the first 15 digits only; {}", columns::AS_TEXT))
+            Err(format!("is the number {number:.0}, of which Excel keeps the first 15 digits only; {}", AS_TEXT))
         }
         DataRef::Float(number) => Ok(number.to_string()),
         DataRef::Int(number) => Ok(number.to_string()),
@@ -110,7 +111,7 @@ fn cell(value: &DataRef<'_>) -> Cell {
         // A day, or a time that begins with one.
         DataRef::DateTimeIso(text) => Ok(text.split('T').next().unwrap_or_default().to_owned()),
         DataRef::Bool(truth) => {
-            Err(format!("is the truth value {}, not a text; {}", truth.to_string().to_uppercase(), columns::AS_TEXT))
+            Err(format!("is the truth value {}, not a text; {}", truth.to_string().to_uppercase(), AS_TEXT))
         }
         DataRef::Error(error) => Err(format!("is the error {error} of a formula; enter what it should say")),
         DataRef::Empty => Ok(String::new()),
@@ -218,7 +219,7 @@ mod tests {
         let rows = read(&bytes).expect("read");
         let told = faults(&rows[1]);
         assert_eq!(rows[1].line, 3);
-        assert!(told[0].starts_with("id: is the number 2018013100000112") && told[0].ends_with(columns::AS_TEXT), "{told:#?}");
+        assert!(told[0].starts_with("id: is the number 2018013100000112") && told[0].ends_with(AS_TEXT), "{told:#?}");
         assert!(told[1].starts_with("matter: is the truth value TRUE"), "{told:#?}");
         assert_eq!(told[2], "lead: is the error #REF! of a formula; enter what it should say");
         assert!(told[3].starts_with("orders: \"2.01801E+13\" is a number as Excel shortens it"), "{told:#?}");
