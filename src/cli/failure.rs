@@ -55,7 +55,8 @@ impl Failure {
         Self::said(code, format!("{}: {error}", path.display()))
     }
 
-    /// Tells it, once, and gives the number. A reader that went away (`paidan … | head`) is no failure.
+    /// Tells it, once, and gives the number. A reader that went away (`paidan … | head`) is no failure: whoever has a verdict to give
+    /// works it out first, and fails with that where something is wrong.
     pub fn report(&self) -> ExitCode {
         if self.error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;

@@ -180,12 +180,13 @@ async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor
     faults.sort();
     let mut errors = std::io::stderr();
     for (line, fault) in &faults {
-        writeln!(errors, "{}:{line}: {fault}", file.display())?;
+        // Whether or not anybody reads them, the rows are bad: the exit code must say so.
+        let _ = writeln!(errors, "{}:{line}: {fault}", file.display());
     }
-    writeln!(std::io::stdout(), "{recorded} rulings recorded")?;
+    let told = writeln!(std::io::stdout(), "{recorded} rulings recorded");
     let bad: std::collections::BTreeSet<u64> = faults.iter().map(|(line, _)| *line).collect();
     match bad.len() {
-        0 => Ok(()),
+        0 => Ok(told?),
         count => Err(Failure::said(code::DATA, format!("{count} rows of {} were left out", file.display()))),
     }
 }
