@@ -10,7 +10,7 @@ use paidan::model::ArtifactsError;
 use paidan::routing::RouteError;
 use paidan::server::ServeError;
 use paidan::server::rulings::RulingError;
-use paidan::store::{ArchiveError, StoreError};
+use paidan::store::{ArchiveError, FileTrouble, StoreError};
 use paidan::text::AppealError;
 
 /// The exit codes of sysexits.h that we use.
@@ -129,7 +129,8 @@ impl From<StoreError> for Failure {
             StoreError::Url => Self::new(code::USAGE, error),
             StoreError::NoFile { .. } => Self::new(code::NO_INPUT, error),
             StoreError::Open(_) | StoreError::Unavailable(_) => Self::new(code::UNAVAILABLE, error),
-            StoreError::Full => Self::new(code::IO, error),
+            StoreError::File { trouble: FileTrouble::Busy, .. } => Self::new(code::UNAVAILABLE, error),
+            StoreError::Full | StoreError::File { trouble: FileTrouble::Unwritable, .. } => Self::new(code::IO, error),
             StoreError::Migrate(_) => Self::new(code::SOFTWARE, error),
             _ => Self::new(code::DATA, error),
         }

@@ -75,10 +75,10 @@ impl Walk<'_> {
 
 /// Verifies.
 pub async fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     let mut walk = Walk { noted: args.number.zip(args.hash.as_deref()), faults: Vec::new(), heard: Ok(()) };
     if args.files.is_empty() {
-        return database(&rulings::open(setup).await?, walk, &mut out).await;
+        return database(&rulings::open_to_read(setup).await?, walk, &mut out).await;
     }
     let mut check: Option<ChainCheck> = None;
     let mut first = 1;
@@ -157,7 +157,7 @@ async fn database(store: &Store, mut walk: Walk<'_>, out: &mut impl Write) -> Re
 /// The database that the configuration names, if it is there.
 async fn beside(setup: &Setup) -> Result<Option<Store>, Failure> {
     let Some(url) = store_url(&setup.configuration(&[])?)? else { return Ok(None) };
-    match Store::open_existing(&url).await {
+    match Store::open_to_read(&url).await {
         Ok(store) => Ok(Some(store)),
         Err(StoreError::NoFile { .. }) => Ok(None),
         Err(error) => Err(error.into()),
