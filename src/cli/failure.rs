@@ -10,7 +10,7 @@ use paidan::model::ArtifactsError;
 use paidan::routing::RouteError;
 use paidan::server::ServeError;
 use paidan::server::rulings::RulingError;
-use paidan::store::{ArchiveError, StoreError};
+use paidan::store::{ArchiveError, FileTrouble, StoreError};
 use paidan::text::AppealError;
 
 /// The exit codes of sysexits.h that we use.
@@ -55,7 +55,8 @@ impl Failure {
         Self::said(code, format!("{}: {error}", path.display()))
     }
 
-    /// Tells it, once, and gives the number. A reader that went away (`paidan … | head`) is no failure.
+    /// Tells it, once, and gives the number. A reader that went away (`paidan … | head`) is no failure: whoever has a verdict to give
+    /// works it out first, and fails with that where something is wrong.
     pub fn report(&self) -> ExitCode {
         if self.error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
@@ -128,7 +129,8 @@ impl From<StoreError> for Failure {
             StoreError::Url => Self::new(code::USAGE, error),
             StoreError::NoFile { .. } => Self::new(code::NO_INPUT, error),
             StoreError::Open(_) | StoreError::Unavailable(_) => Self::new(code::UNAVAILABLE, error),
-            StoreError::Full => Self::new(code::IO, error),
+            StoreError::File { trouble: FileTrouble::Busy, .. } => Self::new(code::UNAVAILABLE, error),
+            StoreError::Full | StoreError::File { trouble: FileTrouble::Unwritable, .. } => Self::new(code::IO, error),
             StoreError::Migrate(_) => Self::new(code::SOFTWARE, error),
             _ => Self::new(code::DATA, error),
         }

@@ -87,14 +87,14 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
         }
         Action::Export { file, filter } => {
             let format = format(file)?;
-            let drafts = all(&open(setup).await?, &parsed(setup, filter)?).await?;
+            let drafts = all(&open_to_read(setup).await?, &parsed(setup, filter)?).await?;
             write(file, format, &drafts)?;
             writeln!(std::io::stdout(), "{} rulings written to {}", drafts.len(), file.display())?;
             Ok(())
         }
         Action::List { filter } => {
             let mut out = std::io::stdout();
-            for one in all(&open(setup).await?, &parsed(setup, filter)?).await? {
+            for one in all(&open_to_read(setup).await?, &parsed(setup, filter)?).await? {
                 let RulingDraft { id, scope, status, decided_on, lead, matter, .. } = one;
                 writeln!(out, "{id}\t{scope}\t{status}\t{decided_on}\t{lead}\t{matter}")?;
             }
@@ -107,6 +107,11 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
 /// The database that the configuration names, which must be there.
 pub async fn open(setup: &Setup) -> Result<Store, Failure> {
     Ok(Store::open_existing(&url(setup)?).await?)
+}
+
+/// The same for a command that only reads, and takes a copy on a read-only disk as well.
+pub async fn open_to_read(setup: &Setup) -> Result<Store, Failure> {
+    Ok(Store::open_to_read(&url(setup)?).await?)
 }
 
 fn url(setup: &Setup) -> Result<String, Failure> {
@@ -180,12 +185,13 @@ async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor
     faults.sort();
     let mut errors = std::io::stderr();
     for (line, fault) in &faults {
-        writeln!(errors, "{}:{line}: {fault}", file.display())?;
+        // Whether or not anybody reads them, the rows are bad: the exit code must say so.
+        let _ = writeln!(errors, "{}:{line}: {fault}", file.display());
     }
-    writeln!(std::io::stdout(), "{recorded} rulings recorded")?;
+    let told = writeln!(std::io::stdout(), "{recorded} rulings recorded");
     let bad: std::collections::BTreeSet<u64> = faults.iter().map(|(line, _)| *line).collect();
     match bad.len() {
-        0 => Ok(()),
+        0 => Ok(told?),
         count => Err(Failure::said(code::DATA, format!("{count} rows of {} were left out", file.display()))),
     }
 }

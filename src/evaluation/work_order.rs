@@ -114,10 +114,33 @@ impl WorkOrder {
             department: row.department.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
             rerouted: row.rerouted,
             instructed: row.instructed.map(OneOrMany::list).unwrap_or_default(),
-            // A date, or a time that begins with one.
-            received_on: row.received_on.and_then(|day| day.trim().get(..10)?.parse().ok()),
+            received_on: row.received_on.as_deref().map_or(Ok(None), day)?,
         })
     }
+}
+
+/// A date as offices write it (`2018-03-01`, `2018/3/1`, `2018年3月1日`), or a time that begins with one. Nothing is none; what is
+/// no day of the calendar is told, since an order without its day is missing wherever days count.
+fn day(written: &str) -> Result<Option<Day>, String> {
+    let date = written.trim().split([' ', 'T', '\u{3000}']).next().unwrap_or_default();
+    if date.is_empty() {
+        return Ok(None);
+    }
+    let parts = || {
+        let parts: Vec<&str> = match date.strip_suffix('日') {
+            Some(date) => date.split(['年', '月']).collect(),
+            None => date.split(if date.contains('/') { '/' } else { '-' }).collect(),
+        };
+        let [year, month, day] = parts[..] else { return None };
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let sound =
+            year.len() == 4 && [month, day].iter().all(|part| (1..=2).contains(&part.len())) && parts.iter().all(|p| digits(p));
+        let day = Day::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).filter(|_| sound)?;
+        // As in rulings: another year is a slip of the pen.
+        (1900..=2200).contains(&chrono::Datelike::year(&day)).then_some(day)
+    };
+    let words = "received_on: is no day of the calendar from 1900 to 2200; write YYYY-MM-DD";
+    parts().map(Some).ok_or_else(|| words.to_owned())
 }
 
 #[cfg(test)]
@@ -157,11 +180,40 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_read_as_offices_write_it_and_what_is_none_is_told_by_its_field() {
+        let read = |written: &str| {
+            let row = serde_json::json!({"order_id": "A1", "appeal": "路灯坏了", "received_on": written});
+            WorkOrder::parse(row.to_string().as_bytes()).map(|order| order.received_on.map(|day| day.to_string()))
+        };
+        for written in [
+            "2018-03-01",
+            " 2018/03/01 ",
+            "2018/3/1",
+            "2018-3-1",
+            "2018年3月1日",
+            "2018-03-01 08:30:00",
+            "2018/3/1 8:30",
+            "2018-03-01T08:30:00+08:00",
+        ] {
+            assert_eq!(read(written), Ok(Some("2018-03-01".to_owned())), "{written}");
+        }
+        for written in ["", "  "] {
+            assert_eq!(read(written), Ok(None));
+        }
+        for written in
+            ["20180301", "2018-02-30", "18-3-1", "2018-03", "2018-03-01-1", "2018/3-1", "1018-03-01", "+201-3-1", "昨天"]
+        {
+            let told = read(written).expect_err(written);
+            assert!(told.starts_with("received_on: is no day") && !told.contains("昨天"), "{told}");
+        }
+    }
+
+    #[test]
     fn a_bad_row_is_named_without_quoting_it() {
         for (line, reason) in [
             (&b"{\"order_id\": \"A1\", \"appeal\": \"\xff\"}"[..], "not UTF-8"),
             (b"{\"order_id\": \"A1\"", "cut off"),
-            (b"[1, 2]", "wrong type"),
+            (b"[1, 2]", "not a JSON object"),
             (b"secret words", "not a JSON object"),
             (b"{\"appeal\": \"secret words\"}", "order_id is missing"),
             (b"{\"order_id\": \"A1\"}", "neither appeal nor content"),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::reading::{MAX_ENTRIES, MAX_TEXT, Reading};
 use super::{Body, Known, Ruling, Scope, Status};
 use crate::catalog::Validity;
-use crate::text::{AppealFields, JsonFault, json_line};
+use crate::text::{AppealFields, JsonFault, json_line, objects};
 
 /// Longest example, in characters: the model reads no more of an appeal.
 const MAX_EXAMPLE: usize = 4_000;
@@ -44,8 +44,10 @@ pub struct RulingDraft {
     /// Not responsible.
     pub excluded: Vec<String>,
     /// What it rests on.
+    #[serde(deserialize_with = "objects")]
     pub basis: Vec<BasisDraft>,
     /// Who contested it.
+    #[serde(deserialize_with = "objects")]
     pub positions: Vec<PositionDraft>,
     /// A name of [`Body::ALL`].
     pub body: String,
@@ -142,12 +144,14 @@ impl RulingDraft {
             read.fault("effective_to", &format!("is before {first}"));
         }
         let matter = read.unnamed(|read| read.line("matter", &self.matter));
-        if matter.is_empty() {
+        // What was there and is told already is not missing as well.
+        if self.matter.trim().is_empty() {
             read.fault("matter", "is missing; say in one line what the ruling is about");
         }
         let description = read.unnamed(|read| read.text("description", &self.description, MAX_TEXT));
         let examples = self.examples(&mut read);
-        if scope == Some(Scope::Standing) && description.is_empty() && examples.is_empty() {
+        let says_nothing = self.description.trim().is_empty() && self.examples.is_empty();
+        if scope == Some(Scope::Standing) && says_nothing {
             read.fault("description", "a standing ruling needs a description or examples, or nothing could be likened to it");
         }
         let lead = read.department("lead", &self.lead);
@@ -210,8 +214,11 @@ impl RulingDraft {
         }
         let mut examples = Vec::with_capacity(self.examples.len());
         for (i, text) in self.examples.iter().enumerate() {
-            let field = format!("examples[{i}]");
+            let (field, told) = (format!("examples[{i}]"), read.faults.len());
             let text = read.text(&field, text, MAX_EXAMPLE);
+            if read.faults.len() > told {
+                continue;
+            }
             match crate::text::Appeal::parse(AppealFields { text, ..AppealFields::default() }) {
                 Ok(appeal) => {
                     // Written out, one character may be several: ㎡ is m2.
@@ -343,6 +350,21 @@ mod tests {
         // Kept before it was refused: it must be possible to supersede and to withdraw it.
         assert!(fields(RulingDraft { supersedes: "13812345678".to_owned(), ..draft() }).is_empty());
         assert!(RulingDraft { id: "13812345678".to_owned(), required_words: words(), ..draft() }.restore().is_ok());
+    }
+
+    #[test]
+    fn one_fault_is_told_once_and_not_what_follows_from_it() {
+        let faults = |draft: RulingDraft| -> Vec<String> {
+            draft.parse(None).expect_err("a fault").iter().map(RulingFault::to_string).collect()
+        };
+        let standing = |examples: Vec<String>| RulingDraft { description: String::new(), examples, ..draft() };
+        assert_eq!(faults(RulingDraft { matter: "油\0烟".to_owned(), ..draft() }), ["matter: has a control character"]);
+        let told = ["examples[0]: has 4001 characters, at most 4000 are taken"];
+        assert_eq!(faults(standing(vec!["烟".repeat(4_001)])), told);
+        let told = ["description: has 2001 characters, at most 2000 are taken"];
+        assert_eq!(faults(RulingDraft { description: "烟".repeat(2_001), ..draft() }), told);
+        let basis = vec![BasisDraft { level: "法律".to_owned(), document: "法\0".to_owned(), ..BasisDraft::default() }];
+        assert_eq!(faults(RulingDraft { basis, ..draft() }), ["basis[0].document: has a control character"]);
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl Reading<'_> {
             quote: self.unnamed(|read| read.text(&field("quote"), &draft.quote, MAX_TEXT)),
             valid_from: self.day(&field("valid_from"), &draft.valid_from),
         };
-        if authority.level.needs_document() && authority.document.is_empty() {
+        if authority.level.needs_document() && draft.document.trim().is_empty() {
             self.fault(&field("document"), &format!("is missing; a {} is cited by its name", authority.level));
         }
         Some(authority)

@@ -177,6 +177,7 @@ impl From<StoreError> for ServiceError {
             }
             StoreError::Url
             | StoreError::NoFile { .. }
+            | StoreError::File { .. }
             | StoreError::Open(_)
             | StoreError::Migrate(_)
             | StoreError::Damaged { .. } => {

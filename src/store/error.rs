@@ -1,5 +1,7 @@
 //! What can go wrong with the database, told so that a caller knows whether to try again.
 
+use super::FileTrouble;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -11,6 +13,16 @@ pub enum StoreError {
     NoFile {
         /// Its path.
         path: String,
+    },
+    /// SQLite's file cannot be used.
+    #[error("database {path}: {reason}")]
+    File {
+        /// Its path.
+        path: String,
+        /// What is the matter.
+        trouble: FileTrouble,
+        /// In words, with the way out.
+        reason: String,
     },
     /// It cannot be opened.
     #[error("the database cannot be opened: {0}")]

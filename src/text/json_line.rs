@@ -1,7 +1,12 @@
 //! A line of JSON from outside. What is wrong with it is said by its field and its place, never by its words: serde's own text may
 //! quote what a citizen wrote.
 
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 
 /// Longest name of a field that is repeated to whoever sent it, in characters.
@@ -20,12 +25,41 @@ pub struct JsonFault {
 /// Reads one object. The names of fields are ours, and told; so is one that we do not know.
 pub fn json_line<T: DeserializeOwned>(line: &str) -> Result<T, JsonFault> {
     let mut reader = serde_json::Deserializer::from_str(line);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path();
         fault(path.iter().next().map(|_| path.to_string()), error.inner())
     })?;
     reader.end().map_err(|error| fault(None, &error))?;
     Ok(value)
+}
+
+/// A list of objects, for `deserialize_with`.
+pub(crate) fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|Object(value)| value).collect())
+}
+
+/// What is written with the names of its fields. serde also reads a struct from a list of values in the order of its fields, so that
+/// any row of an array of texts would pass for one.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
 }
 
 fn fault(path: Option<String>, error: &serde_json::Error) -> JsonFault {
@@ -62,7 +96,7 @@ mod tests {
     #[allow(dead_code)]
     struct Outer {
         name: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "objects")]
         inner: Vec<Inner>,
     }
 
@@ -81,6 +115,13 @@ mod tests {
         let said = told(r#"{"name": "a", "inner": [{"level": "x"}, {"level": 13800000000}]}"#);
         assert!(said.starts_with("inner[1].level: has the wrong type (column ") && !said.contains("138"), "{said}");
         assert_eq!(told("5"), "not a JSON object (column 1)");
+    }
+
+    #[test]
+    fn a_list_of_values_is_no_object_though_it_has_as_many_as_an_object_has_fields() {
+        assert_eq!(told(r#"["secret", []]"#), "not a JSON object (column 1)");
+        let said = told(r#"{"name": "a", "inner": [{"level": "x"}, ["secret"]]}"#);
+        assert!(said.starts_with("inner[1]: has the wrong type (column "), "{said}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod wording;
 
 pub use appeal::{Appeal, AppealError, AppealErrorCode, AppealFields, MAX_APPEAL_CHARS};
 pub use cleaning::{CleanText, clean};
+pub(crate) use json_line::objects;
 pub use json_line::{JsonFault, json_line};
 pub use masking::{is_persons_number, masked, masked_as_written};
 pub use normalize::normalize;

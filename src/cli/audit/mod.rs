@@ -10,7 +10,7 @@ use clap::Subcommand;
 use paidan::catalog::Day;
 use paidan::store::{Archived, AuditEntry};
 
-use super::rulings::open;
+use super::rulings::{open, open_to_read};
 use super::setup::{Setup, today};
 use super::{Failure, code};
 
@@ -85,7 +85,7 @@ async fn act(setup: &Setup, action: &Action) -> Result<(), Failure> {
 }
 
 async fn show(setup: &Setup, order: &str) -> Result<(), Failure> {
-    let store = open(setup).await?;
+    let store = open_to_read(setup).await?;
     let entries = store.audit_of_order(order).await?;
     let archived = store.last_archived().await?;
     if entries.is_empty() {

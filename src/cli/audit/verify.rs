@@ -1,7 +1,7 @@
 //! `paidan audit verify`: archives, oldest first, and then the database, as one chain. Without archives the trail's own word is taken
 //! for what left it, and said so.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
@@ -41,6 +41,8 @@ struct Walk<'a> {
     /// An entry that was noted outside, and is still to be met.
     noted: Option<(i64, &'a str)>,
     faults: Vec<String>,
+    /// Whether whoever reads was still there. One that has gone must not hear nothing of the faults by the exit code as well.
+    heard: io::Result<()>,
 }
 
 impl Walk<'_> {
@@ -49,16 +51,23 @@ impl Walk<'_> {
         self.noted.take_if(met);
     }
 
-    /// Ends in a failure if there were faults; the faults are on the terminal then.
+    fn say(&mut self, out: &mut impl Write, line: &str) {
+        if self.heard.is_ok() {
+            self.heard = writeln!(out, "{line}");
+        }
+    }
+
+    /// Ends in a failure if there were faults, whether or not anybody reads them; they are on the terminal then.
     fn end(mut self, out: &mut impl Write) -> Result<(), Failure> {
         if let Some((number, _)) = self.noted {
             self.faults.push(format!("entry {number} is not the one that was noted"));
         }
-        for fault in self.faults.iter().take(MAX_FAULTS) {
-            writeln!(out, "{fault}")?;
+        let faults = std::mem::take(&mut self.faults);
+        for fault in faults.iter().take(MAX_FAULTS) {
+            self.say(out, fault);
         }
-        match self.faults.len() {
-            0 => Ok(()),
+        match faults.len() {
+            0 => Ok(self.heard?),
             count => Err(Failure::said(code::DATA, format!("the audit trail is not whole: {count} faults"))),
         }
     }
@@ -66,10 +75,10 @@ impl Walk<'_> {
 
 /// Verifies.
 pub async fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
-    let mut walk = Walk { noted: args.number.zip(args.hash.as_deref()), faults: Vec::new() };
+    let mut out = io::stdout();
+    let mut walk = Walk { noted: args.number.zip(args.hash.as_deref()), faults: Vec::new(), heard: Ok(()) };
     if args.files.is_empty() {
-        return database(&rulings::open(setup).await?, walk, &mut out).await;
+        return database(&rulings::open_to_read(setup).await?, walk, &mut out).await;
     }
     let mut check: Option<ChainCheck> = None;
     let mut first = 1;
@@ -88,7 +97,8 @@ pub async fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
         });
         match read {
             Ok(bounds) => {
-                writeln!(out, "{}: entries {} to {}, the last one {}", path.display(), bounds.first, bounds.last, bounds.hash)?;
+                let (file, first, last) = (path.display(), bounds.first, bounds.last);
+                walk.say(&mut out, &format!("{file}: entries {first} to {last}, the last one {}", bounds.hash));
             }
             Err(ArchiveError::File { source, .. }) => return Err(Failure::file(path, source)),
             Err(error) => walk.faults.push(error.to_string()),
@@ -147,7 +157,7 @@ async fn database(store: &Store, mut walk: Walk<'_>, out: &mut impl Write) -> Re
 /// The database that the configuration names, if it is there.
 async fn beside(setup: &Setup) -> Result<Option<Store>, Failure> {
     let Some(url) = store_url(&setup.configuration(&[])?)? else { return Ok(None) };
-    match Store::open_existing(&url).await {
+    match Store::open_to_read(&url).await {
         Ok(store) => Ok(Some(store)),
         Err(StoreError::NoFile { .. }) => Ok(None),
         Err(error) => Err(error.into()),

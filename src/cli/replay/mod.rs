@@ -10,6 +10,7 @@
 mod measures;
 mod outputs;
 mod page;
+mod shape;
 mod tally;
 mod window;
 
@@ -64,7 +65,7 @@ pub struct Args {
     #[arg(long)]
     proposals: bool,
     /// Stop after so many rows
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Departments in each prediction, best first; at least 5
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -74,11 +75,12 @@ pub struct Args {
 /// Replays a file.
 pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     let config = setup.configuration(&[])?;
-    let file = File::open(&args.orders).map_err(|error| Failure::file(&args.orders, error))?;
+    let mut file = File::open(&args.orders).map_err(|error| Failure::file(&args.orders, error))?;
     let metadata = file.metadata().map_err(|error| Failure::file(&args.orders, error))?;
     if metadata.is_dir() {
         return Err(Failure::said(code::NO_INPUT, format!("{}: is a folder, not a file of orders", args.orders.display())));
     }
+    shape::check(&args.orders, &mut file)?;
     let router = open_router(&model_folder(&config)?, &config)?;
     let outputs = Outputs::create(&args.out)?;
     let stop = stop_flag()?;
@@ -109,14 +111,10 @@ impl Run<'_> {
         let read = self.windows(rows, &mut outputs, &mut tally);
         self.bar.finish_and_clear();
         if self.stop.load(Ordering::Relaxed) {
-            outputs.discard();
             let words = format!("interrupted after {} orders; {} is as it was", tally.appeals(), self.args.out.display());
             return Err(Failure::said(code::INTERRUPTED, words));
         }
-        if let Err(failure) = read.and_then(|()| self.any(&tally)) {
-            outputs.discard();
-            return Err(failure);
-        }
+        read.and_then(|()| self.any(&tally))?;
         let measures = tally.measures(began.elapsed(), self.args);
         outputs.finish(&measures, &page::render(&measures, &tally, &self.args.orders))?;
         self.summary(&measures)

@@ -1,6 +1,6 @@
-//! What a replay leaves behind: under temporary names until all of it is there.
+//! What a replay leaves behind: under temporary names until all of it is on disk, so that a full disk costs no earlier result.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::measures::Measures;
 use super::window::Routed;
-use crate::cli::Failure;
+use crate::cli::{Failure, code};
 
 const PREDICTIONS: &str = "predictions.jsonl";
 const SKIPPED: &str = "skipped.jsonl";
@@ -62,21 +62,25 @@ pub struct Skipped<'a> {
     pub reason: &'a str,
 }
 
-/// The files of a run, open under temporary names.
+/// The files of a run, open under temporary names. Dropped before they have their own, they are removed.
 pub struct Outputs {
     folder: PathBuf,
     predictions: Part,
     skipped: Part,
+    /// Behind the files: a folder is free when they are gone.
+    _turn: File,
 }
 
 impl Outputs {
     /// Makes the folder and opens the files. What an earlier run left there stays until this one is done.
     pub fn create(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
+        let turn = turn(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             predictions: Part::create(folder, PREDICTIONS)?,
             skipped: Part::create(folder, SKIPPED)?,
+            _turn: turn,
         })
     }
 
@@ -99,23 +103,33 @@ impl Outputs {
         let mut report = Part::create(&self.folder, REPORT)?;
         report.write(page.as_bytes())?;
 
+        let mut parts = [self.predictions, self.skipped, report, metrics];
+        // All of them, before anything of an earlier run goes.
+        for part in &mut parts {
+            part.sync()?;
+        }
         let old = self.folder.join(METRICS);
         match fs::remove_file(&old) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Failure::file(&old, error)),
             _ => {}
         }
-        for part in [self.predictions, self.skipped, report, metrics] {
-            part.finish()?;
+        for part in parts {
+            part.name()?;
         }
         Ok(())
     }
+}
 
-    /// Removes what was begun.
-    pub fn discard(self) {
-        for part in [self.predictions, self.skipped] {
-            // It has a name that nobody believes: if it cannot be removed nothing is lost.
-            let _ = fs::remove_file(&part.temporary);
+/// The folder is one run's at a time: files of two would be mixed. Locked is the folder itself, so that no file is left for it.
+fn turn(folder: &Path) -> Result<File, Failure> {
+    let file = File::open(folder).map_err(|error| Failure::file(folder, error))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let words = format!("{}: another replay is writing there; wait for it, or name another folder", folder.display());
+            Err(Failure::said(code::IO, words))
         }
+        // Some network file systems lock no folder: there people must look after it themselves.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 
@@ -124,13 +138,14 @@ struct Part {
     temporary: PathBuf,
     name: PathBuf,
     writer: BufWriter<File>,
+    named: bool,
 }
 
 impl Part {
     fn create(folder: &Path, name: &str) -> Result<Self, Failure> {
         let temporary = folder.join(format!("{name}.part"));
         let file = File::create(&temporary).map_err(|error| Failure::file(&temporary, error))?;
-        Ok(Self { name: folder.join(name), writer: BufWriter::with_capacity(1 << 18, file), temporary })
+        Ok(Self { name: folder.join(name), writer: BufWriter::with_capacity(1 << 18, file), temporary, named: false })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -142,9 +157,23 @@ impl Part {
         self.write(b"\n")
     }
 
-    fn finish(mut self) -> Result<(), Failure> {
+    fn sync(&mut self) -> Result<(), Failure> {
         self.writer.flush().map_err(|error| Failure::file(&self.temporary, error))?;
-        self.writer.get_ref().sync_all().map_err(|error| Failure::file(&self.temporary, error))?;
-        fs::rename(&self.temporary, &self.name).map_err(|error| Failure::file(&self.name, error))
+        self.writer.get_ref().sync_all().map_err(|error| Failure::file(&self.temporary, error))
+    }
+
+    fn name(mut self) -> Result<(), Failure> {
+        fs::rename(&self.temporary, &self.name).map_err(|error| Failure::file(&self.name, error))?;
+        self.named = true;
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.named {
+            // It has a name that nobody believes: if it cannot be removed nothing is lost.
+            let _ = fs::remove_file(&self.temporary);
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod columns;
 mod entries;
 mod orders;
+mod quotes;
 mod spreadsheet;
 mod unpacked;
 mod workbook;
@@ -87,6 +88,14 @@ pub enum ExchangeError {
     /// A header without what a ruling needs, or with what is unknown.
     #[error("line 1: {0}")]
     Header(String),
+    /// A quote of the header without a partner.
+    #[error("line {line}: {reason}")]
+    Quote {
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Not what its format says.
     #[error("is no {format}: {reason}")]
     Format {

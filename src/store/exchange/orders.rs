@@ -18,7 +18,11 @@ fn ruling(line: &[u8]) -> Option<Result<RulingDraft, Vec<RulingFault>>> {
     let fault = |field: &str, reason: String| Some(Err(vec![RulingFault { field: field.to_owned(), reason }]));
     let order = match WorkOrder::parse(line) {
         Ok(order) => order,
-        Err(reason) => return fault("line", reason),
+        // A field that is named is at fault, not the line.
+        Err(reason) => match reason.split_once(": ").filter(|(field, _)| !field.contains(' ')) {
+            Some((field, reason)) => return fault(field, reason.to_owned()),
+            None => return fault("line", reason),
+        },
     };
     if order.rerouted != Some(true) {
         return None;
@@ -27,7 +31,7 @@ fn ruling(line: &[u8]) -> Option<Result<RulingDraft, Vec<RulingFault>>> {
         return fault("department", "is missing, so nobody knows who handled it in the end".to_owned());
     };
     let Some(day) = order.received_on else {
-        return fault("received_on", "is missing or no day; write YYYY-MM-DD".to_owned());
+        return fault("received_on", "is missing; write the day on which the order came in as YYYY-MM-DD".to_owned());
     };
     let fields = order.appeal.fields();
     let matter = if fields.category.is_empty() { "改派工单".to_owned() } else { fields.category.join("/") };

@@ -1,6 +1,7 @@
 //! csv, by a library that knows its dialects, and what the rows of every table have in common.
 
 use super::columns::{self, COLUMNS, Cell, Fields};
+use super::quotes::{Slip, slips};
 use super::{ExchangeError, MARK, MAX_ROWS, Row};
 use crate::rulings::{RulingDraft, RulingFault};
 
@@ -18,22 +19,50 @@ pub(super) fn read_csv(bytes: &[u8]) -> Result<Vec<Row>, ExchangeError> {
             text.into_owned()
         }
     };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut records = reader.records();
     let fault = |error: csv::Error| ExchangeError::Format { format: "csv", reason: error.to_string() };
-    let Some(head) = records.next() else { return Err(ExchangeError::Header("the file is empty".to_owned())) };
-    let fields = columns::header(&owned(&head.map_err(fault)?))?;
+    let mut record = csv::StringRecord::new();
     let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+    let mut slips = slips(text.as_bytes()).into_iter().peekable();
+    if !reader.read_record(&mut record).map_err(fault)? {
+        return Err(ExchangeError::Header("the file is empty".to_owned()));
+    }
+    if let Some(slip) = slips.next_if(|slip| (slip.at as u64) < reader.position().byte()) {
+        return Err(ExchangeError::Quote { line: lines.at(slip.at), reason: without_partner(slip, &mut lines) });
+    }
+    let fields = columns::header(&owned(&record))?;
     let mut rows = Vec::new();
-    for record in records {
-        let record = record.map_err(fault)?;
-        let line = record.position().map_or(0, |position| lines.of(position.byte()));
-        rows.extend(row(&fields, owned(&record), line));
+    while reader.read_record(&mut record).map_err(fault)? {
+        let start = record.position().map_or(0, csv::Position::byte);
+        let end = reader.position().byte();
+        match slips.next_if(|slip| (slip.at as u64) < end) {
+            Some(slip) => {
+                let (line, reason) = (lines.at(slip.at), without_partner(slip, &mut lines));
+                rows.push(Row { line, draft: Err(vec![RulingFault { field: "row".to_owned(), reason }]) });
+                // More of the same row: the first says it all.
+                while slips.next_if(|slip| (slip.at as u64) < end).is_some() {}
+            }
+            None => rows.extend(row(&fields, owned(&record), lines.of(start))),
+        }
         if rows.len() > MAX_ROWS {
             return Err(ExchangeError::TooManyRows);
         }
     }
     Ok(rows)
+}
+
+/// What is wrong with a quote, and which rows it costs.
+fn without_partner(slip: Slip, lines: &mut Lines<'_>) -> String {
+    match slip.closed.map(|closed| lines.at(closed)) {
+        None => {
+            "a quote is opened and never closed; nothing from here on is read, so close it and import the file again".to_owned()
+        }
+        Some(line) => format!(
+            "a quote is opened here and closed in the middle of a cell of line {line}; one of the two lacks its partner, and nothing \
+             between them is read"
+        ),
+    }
 }
 
 fn owned(record: &csv::StringRecord) -> Vec<Cell> {
@@ -52,7 +81,11 @@ impl Lines<'_> {
     /// Line of the record that was looked for from this byte on.
     fn of(&mut self, byte: u64) -> u64 {
         let from = usize::try_from(byte).map_or(self.text.len(), |byte| byte.clamp(self.at, self.text.len()));
-        let start = from + self.text[from..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.at(from + self.text[from..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count())
+    }
+
+    /// Line of a byte that is not before the last one asked for.
+    fn at(&mut self, start: usize) -> u64 {
         // A line ends with \n, \r\n, or \r alone.
         let ends = |&at: &usize| self.text[at] == b'\n' || self.text[at] == b'\r' && self.text.get(at + 1) != Some(&b'\n');
         self.line += (self.at..start).filter(ends).count() as u64;
@@ -128,6 +161,26 @@ mod tests {
         assert_eq!(lines(&table.replace('\n', "\r\n")), [2, 5, 10, 11]);
         assert_eq!(lines(&table.replace('\n', "\r")), [2, 5, 10, 11]);
         assert_eq!(lines(&format!("\u{feff}\r\n\r\n{table}")), [4, 7, 12, 13]);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_told_where_it_opened_and_the_rows_before_it_are_kept() {
+        let table = "类型,事项,主办单位\n个案,\"一\n又一\",城管\n个案,二,\"城管\n个案,三,城管\n个案,四,城管\n";
+        let rows = read_csv(table.as_bytes()).expect("a table");
+        assert_eq!(rows.iter().map(|row| (row.line, row.draft.is_ok())).collect::<Vec<_>>(), [(2, true), (4, false)]);
+        let told = rows[1].draft.as_ref().expect_err("a fault")[0].to_string();
+        assert!(told.starts_with("row: a quote is opened and never closed"), "{told}");
+        let told = read_csv("类型,\"事项,主办单位\n个案,一,城管\n".as_bytes()).expect_err("a header like that").to_string();
+        assert!(told.starts_with("line 1: a quote is opened and never closed"), "{told}");
+    }
+
+    #[test]
+    fn a_quote_that_the_next_quoted_cell_closes_does_not_swallow_the_rows_between() {
+        let table = "类型,事项,主办单位\n个案,\"一,城管\n个案,二,城管\n个案,\"三\",城管\n个案,四,城管\n";
+        let rows = read_csv(table.as_bytes()).expect("a table");
+        assert_eq!(rows.iter().map(|row| (row.line, row.draft.is_ok())).collect::<Vec<_>>(), [(2, false), (5, true)]);
+        let told = rows[0].draft.as_ref().expect_err("a fault")[0].to_string();
+        assert!(told.contains("closed in the middle of a cell of line 4"), "{told}");
     }
 
     #[test]
