@@ -8,13 +8,15 @@ use paidan::model::{Artifacts, Calibration, DisputeModel, FileRecord, Manifest, 
 use paidan::routing::Router;
 
 use crate::checkpoint::write_flushed;
+use crate::held::Held;
 use crate::place::{fresh_beside, take_place};
 
 /// The model card.
 pub(crate) const CARD: &str = "README.md";
 
-/// Changes the calibration of a folder; what it was not asked to change stays. A folder that would no longer open is left as it is.
-pub fn amend(model: &Path, change: impl FnOnce(&mut Calibration)) -> Result<()> {
+/// Changes the calibration of a folder that is held; what it was not asked to change stays. A folder that would no longer open is left as it is.
+pub fn amend(held: &Held, change: impl FnOnce(&mut Calibration)) -> Result<()> {
+    let model = &held.out;
     let Artifacts { mut calibration, dispute, manifest, .. } = Artifacts::open(model)?;
     let before = calibration.clone();
     change(&mut calibration);
@@ -22,14 +24,14 @@ pub fn amend(model: &Path, change: impl FnOnce(&mut Calibration)) -> Result<()> 
         crate::say(&format!("{}: that is what it says already; nothing is changed", model.display()));
         return Ok(());
     }
-    let new = fresh_beside(model)?;
+    let new = fresh_beside(held)?;
     copy(model, &new)?;
     write_flushed(&new.join(file::CALIBRATION), &serde_json::to_vec_pretty(&calibration)?)?;
     if let Some(manifest) = manifest {
         renew(&new, manifest, &calibration, dispute.as_ref())?;
     }
     Router::open(&new).context("the model no longer opens")?;
-    take_place(&new, model)
+    take_place(&new, held)
 }
 
 /// The name of a set of weights and how it answers by them: two calibrations of the same weights are two versions.
@@ -72,7 +74,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
             continue;
         }
         std::fs::copy(&path, &copied).with_context(|| format!("{}: cannot be copied", path.display()))?;
-        std::fs::File::open(&copied)?.sync_all()?;
+        let flushed = std::fs::File::open(&copied).and_then(|file| file.sync_all());
+        flushed.with_context(|| format!("{}: cannot be flushed to disk", copied.display()))?;
     }
     Ok(())
 }
@@ -93,7 +96,8 @@ mod tests {
             "data": {"training_orders": 4, "training_sha256": "", "validation_orders": 0, "validation_sha256": ""}});
         std::fs::write(model.join(file::MANIFEST), manifest.to_string()).expect("a manifest");
         let version = |model: &Path| Artifacts::open(model).expect("a whole model").info().version;
-        let set = |bound: f32| amend(&model, |calibration| calibration.recurrence_similarity = bound);
+        let held = Held::take(&model).expect("nobody is at work there");
+        let set = |bound: f32| amend(&held, |calibration| calibration.recurrence_similarity = bound);
 
         set(0.75).expect("written");
         let first = version(&model);

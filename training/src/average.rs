@@ -7,7 +7,7 @@
 //! A model that was written earlier may take part. If it is a mean itself it counts as often as there are runs in it, so that the
 //! mean of a mean is the mean of all runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Progress, RunFolder, beside, write_tensors};
 use crate::config::TrainConfig;
+use crate::held::Held;
+use crate::place::Place;
 use crate::refit;
 
 /// One of the runs behind a mean.
@@ -70,12 +72,19 @@ impl Part {
     }
 }
 
-/// Writes the mean of the best variables of `runs` (their `--out` folders) and of the weights of `models` as the best of `out`'s run,
-/// and says how the first went. `inputs` are the hashes of the orders that all must have learnt from, and of `base`. A run over
+/// Writes the mean of the best variables of `runs` (their `--out` folders) and of the weights of `models` as the best of the
+/// run at `place`, and says how the first went. `inputs` are the hashes of the orders that all must have learnt from, and of `base`. A run over
 /// another base takes part, since that may be the same one adapted; whether it was is for the mean's figures to tell.
-pub fn average(runs: &[PathBuf], models: &[PathBuf], out: &Path, inputs: &[String; 3], base: &Artifacts) -> Result<Progress> {
+pub fn average(
+    runs: &[PathBuf],
+    models: &[PathBuf],
+    place: Place,
+    inputs: &[String; 3],
+    base: &Artifacts,
+) -> Result<(Progress, Held)> {
     ensure!(runs.len() + models.len() >= 2, "a mean needs at least two parts; name each with --run or --model");
-    ensure_nothing_lost(out, runs.iter().chain(models))?;
+    ensure_nothing_lost(place.out(), runs.iter().chain(models))?;
+    ensure_each_once(runs.iter().chain(models))?;
     let runs = runs.iter().map(|run| (run, Part::of_run(run, inputs)));
     let models = models.iter().map(|model| (model, Part::of_model(model, inputs, base)));
     let mut average_of: Vec<Ingredient> = Vec::new();
@@ -94,11 +103,12 @@ pub fn average(runs: &[PathBuf], models: &[PathBuf], out: &Path, inputs: &[Strin
     }
     let count = average_of.len() as f64;
     let mean = sum.into_iter().map(|(name, tensor)| Ok((name, (tensor / count)?))).collect::<Result<HashMap<_, _>>>()?;
-    write_tensors(&mean, &RunFolder::create(out)?.best())?;
+    let held = place.take()?;
+    write_tensors(&mean, &held.run.best())?;
     // There are two at least, so there is a first.
     let first = first.context("nothing takes part")?;
     // How the first of them learnt is not how the mean did.
-    Ok(Progress { average_of, history: Vec::new(), losses: Vec::new(), ..first })
+    Ok((Progress { average_of, history: Vec::new(), losses: Vec::new(), ..first }, held))
 }
 
 /// Refuses an `out` that has a run: the mean would be written over its best variables, and resumed that run would be exported as
@@ -111,6 +121,21 @@ fn ensure_nothing_lost<'a>(out: &Path, mut parts: impl Iterator<Item = &'a PathB
     let run = beside(out, "run");
     let has_run = run.is_dir() && RunFolder::open(out)?.has_checkpoint();
     ensure!(!has_run, "{}: a run that the mean would be written over; {another}", run.display());
+    Ok(())
+}
+
+/// Refuses a part that is named twice, be it as a run and as the model of that run: it would count twice, and the mean would say that
+/// it is of more runs than it is.
+fn ensure_each_once<'a>(parts: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    // A run that was cut off has no model folder yet, and a model that was copied here no run.
+    let place = |part: &PathBuf| {
+        let of_model = part.canonicalize().map(|model| beside(&model, "run"));
+        of_model.or_else(|_| beside(part, "run").canonicalize()).unwrap_or_else(|_| part.clone())
+    };
+    let mut seen: HashSet<PathBuf> = HashSet::new();
+    for part in parts {
+        ensure!(seen.insert(place(part)), "{}: takes part twice; name each run or model once", part.display());
+    }
     Ok(())
 }
 
@@ -159,6 +184,20 @@ mod tests {
         assert!(other_shape.contains("a is [1]"), "{other_shape}");
         let other_name = add(&mut sum, tensors(&[("c", &[1.0, 2.0])]), 1.0).expect_err("another name").to_string();
         assert!(other_name.contains("c is in none"), "{other_name}");
+    }
+
+    #[test]
+    fn a_run_takes_part_once_however_it_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("model")).expect("a folder");
+        std::fs::create_dir_all(path("cut-off.run")).expect("a folder");
+        ensure_each_once([&path("model"), &path("cut-off"), &path("nowhere")].into_iter()).expect("three places");
+        for (one, other) in [("model", "model/."), ("model", "../model"), ("cut-off", "./cut-off"), ("nowhere", "nowhere")] {
+            let other = if other.starts_with("..") { path("model").join(other) } else { path(other) };
+            let refused = ensure_each_once([&path(one), &other].into_iter()).expect_err("the same").to_string();
+            assert!(refused.contains("takes part twice"), "{refused}");
+        }
     }
 
     #[test]

@@ -83,6 +83,17 @@ impl Progress {
     }
 }
 
+/// Why a run folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It is not there.
+    #[error("{}: no such run; name the folder that was given to train as --out", .0.display())]
+    Missing(PathBuf),
+    /// Another program writes there.
+    #[error("{} is in use by another run; wait until that has ended, or name another folder", .0.display())]
+    InUse(PathBuf),
+}
+
 /// The folder of a run: `checkpoint/` and `best.safetensors`.
 pub struct RunFolder {
     root: PathBuf,
@@ -92,8 +103,8 @@ const STATE: &str = "state.safetensors";
 const PROGRESS: &str = "progress.json";
 
 impl RunFolder {
-    /// `<out>.run`, beside the model folder.
-    pub fn create(out: &Path) -> Result<Self> {
+    /// `<out>.run`, beside the model folder. Whoever writes to it holds it ([`crate::held`]).
+    pub(crate) fn create(out: &Path) -> Result<Self> {
         let root = beside(out, "run");
         std::fs::create_dir_all(&root).with_context(|| format!("{}: cannot be created", root.display()))?;
         Ok(Self { root })
@@ -102,15 +113,15 @@ impl RunFolder {
     /// The run beside a model folder that is there already.
     pub fn open(out: &Path) -> Result<Self> {
         let root = beside(out, "run");
-        ensure!(root.is_dir(), "{}: no such run; name the folder that was given to train as --out", root.display());
-        Ok(Self { root })
+        if root.is_dir() { Ok(Self { root }) } else { Err(RunError::Missing(root).into()) }
     }
 
     /// How the run went, as of its last checkpoint.
     pub fn progress<P: DeserializeOwned>(&self) -> Result<P> {
         let folder = self.current().with_context(|| format!("{}: no checkpoint", self.root.display()))?;
-        serde_json::from_slice(&std::fs::read(folder.join(PROGRESS))?)
-            .with_context(|| format!("{}: not a checkpoint of this program", folder.display()))
+        let path = folder.join(PROGRESS);
+        let bytes = std::fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{}: not a checkpoint of this program", folder.display()))
     }
 
     /// Where it is.
@@ -122,10 +133,7 @@ impl RunFolder {
     /// done.
     pub fn clear(&self) -> Result<()> {
         for name in ["checkpoint", "checkpoint.old", "checkpoint.new"] {
-            let path = self.root.join(name);
-            if path.exists() {
-                std::fs::remove_dir_all(&path).with_context(|| format!("{}: cannot be removed", path.display()))?;
-            }
+            remove_if_there(&self.root.join(name))?;
         }
         let best = self.best();
         if best.exists() {
@@ -148,10 +156,8 @@ impl RunFolder {
     pub fn save(&self, variables: &BTreeMap<String, Var>, adamw: &AdamW, progress: &impl Serialize) -> Result<()> {
         let (new, current, old) =
             (self.root.join("checkpoint.new"), self.root.join("checkpoint"), self.root.join("checkpoint.old"));
-        if new.exists() {
-            std::fs::remove_dir_all(&new)?;
-        }
-        std::fs::create_dir_all(&new)?;
+        remove_if_there(&new)?;
+        std::fs::create_dir_all(&new).with_context(|| format!("{}: cannot be created", new.display()))?;
         let mut tensors: HashMap<String, Tensor> = HashMap::new();
         for (name, variable) in variables {
             tensors.insert(name.clone(), variable.as_tensor().clone());
@@ -164,12 +170,9 @@ impl RunFolder {
         write_tensors(&tensors, &new.join(STATE))?;
         write_flushed(&new.join(PROGRESS), &serde_json::to_vec_pretty(progress)?)?;
         make_way(&current, &old)?;
-        std::fs::rename(&new, &current)?;
-        File::open(&self.root)?.sync_all()?;
-        if old.exists() {
-            std::fs::remove_dir_all(&old)?;
-        }
-        Ok(())
+        rename(&new, &current)?;
+        sync_folder(&self.root)?;
+        remove_if_there(&old)
     }
 
     /// Restores the moments, and hands out where the run was and the variables' values. How many steps were done is the progress's
@@ -195,8 +198,7 @@ impl RunFolder {
     pub fn save_best(&self, trainee: &Trainee) -> Result<()> {
         let temporary = self.root.join("best.new");
         write_tensors(&trainee.snapshot()?, &temporary)?;
-        std::fs::rename(&temporary, self.best())?;
-        Ok(())
+        rename(&temporary, &self.best())
     }
 
     /// The file of the best variables.
@@ -216,10 +218,26 @@ fn make_way(current: &Path, old: &Path) -> Result<()> {
     if !current.exists() {
         return Ok(());
     }
-    if old.exists() {
-        std::fs::remove_dir_all(old)?;
+    remove_if_there(old)?;
+    rename(current, old)
+}
+
+fn remove_if_there(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("{}: cannot be removed", folder.display()))?;
     }
-    Ok(std::fs::rename(current, old)?)
+    Ok(())
+}
+
+/// Gives a file or folder its name.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).with_context(|| format!("{}: cannot be renamed to {}", from.display(), to.display()))
+}
+
+/// Waits until what was renamed in a folder is on disk.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|opened| opened.sync_all());
+    synced.with_context(|| format!("{}: cannot be flushed to disk", folder.display()))
 }
 
 /// `<path>.<suffix>`, beside it.
@@ -240,9 +258,21 @@ pub fn write_flushed(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Writes tensors and waits until they are on disk.
 pub fn write_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<()> {
-    candle_core::safetensors::save(tensors, path).with_context(|| format!("{}: cannot be written", path.display()))?;
-    File::open(path)?.sync_all()?;
-    Ok(())
+    let named = || format!("{}: cannot be written", path.display());
+    // They are written through a temporary file that nobody but its owner may read, and that would stay so: who copies or serves a
+    // model is often another user. A file made here tells what the umask allows. Bytes made beforehand would not need it, but they
+    // are as large as all tensors together once more.
+    let allowed = File::create(path).and_then(|made| made.metadata()).with_context(named)?.permissions();
+    candle_core::safetensors::save(tensors, path).with_context(named)?;
+    std::fs::set_permissions(path, allowed).with_context(named)?;
+    File::open(path).and_then(|written| written.sync_all()).with_context(named)
+}
+
+/// Whether a file holds these tensors, to the last bit. One that is not there does not.
+pub fn holds(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<bool> {
+    let is_there = path.is_file();
+    let read = || std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()));
+    Ok(is_there && read()? == safetensors::serialize(tensors, None)?)
 }
 
 #[cfg(test)]
@@ -270,6 +300,35 @@ mod tests {
         std::fs::create_dir_all(current.join("newer")).expect("a folder");
         make_way(&current, &old).expect("made way");
         assert!(old.join("newer").is_dir() && !current.exists());
+    }
+
+    /// Somebody else serves or copies a model than the one who trained it.
+    #[test]
+    #[cfg(unix)]
+    fn tensors_are_readable_by_whom_other_files_are() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let (plain, weights) = (folder.path().join("plain"), folder.path().join("model.safetensors"));
+        std::fs::write(&plain, "x").expect("written");
+        let tensors = HashMap::from([("a".to_owned(), Tensor::new(&[1.0f32], &Device::Cpu).expect("a tensor"))]);
+        let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode();
+        for _ in 0..2 {
+            write_tensors(&tensors, &weights).expect("written");
+            assert_eq!(mode(&weights), mode(&plain));
+            assert!(holds(&weights, &tensors).expect("read") && !holds(&weights, &HashMap::new()).expect("read"));
+        }
+        assert!(!holds(&plain.join("none"), &tensors).expect("nothing is there"));
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_is_named_by_its_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::create(&folder.path().join("model")).expect("a run");
+        std::fs::write(run.path().join("checkpoint.new"), "a file in the way").expect("written");
+        let adamw = AdamW::new(&BTreeMap::new(), 0.0, 1.0);
+        let refused = run.save(&BTreeMap::new(), &adamw, &"progress").expect_err("in the way").to_string();
+        assert!(refused.contains("model.run") && refused.contains("checkpoint.new: cannot be removed"), "{refused}");
     }
 
     #[test]

@@ -106,9 +106,22 @@ impl Orders {
         Ok(Self { path: path.to_owned(), orders: rows.good, faults: rows.faults, sha256: rows.sha256 })
     }
 
-    /// Says which rows were left out, the first twenty by name.
+    /// Says which rows were left out, the first twenty by name, and of how many orders the day is not known.
     pub fn report_faults(&self) {
         report_faults(&self.path, &self.faults);
+        self.dayless().into_iter().for_each(|line| crate::say(&line));
+    }
+
+    /// A day that was written otherwise is not seen to be missing: such orders are of no month, and are not later than any other.
+    fn dayless(&self) -> Option<String> {
+        let mut dayless = self.orders.iter().filter(|order| order.received_on.is_none());
+        let first = &dayless.next()?.order_id;
+        Some(format!(
+            "{}: {} of {} orders have no day, the first is {first}; received_on is written as 2018-03-01",
+            self.path.display(),
+            dayless.count() + 1,
+            self.orders.len()
+        ))
     }
 }
 
@@ -212,6 +225,21 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn orders_without_a_day_are_counted_and_the_first_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("orders.jsonl");
+        let row = |(id, day): (&str, &str)| {
+            format!("{{\"order_id\": \"{id}\", \"appeal\": \"路灯坏了\", \"department\": \"城管\"{day}}}\n")
+        };
+        let day = ", \"received_on\": \"2018-03-01\"";
+        std::fs::write(&path, [("A", day), ("B", ""), ("C", day), ("D", "")].map(row).concat()).expect("written");
+        let said = Orders::read(&path).expect("orders").dayless().expect("two have none");
+        assert!(said.contains("orders.jsonl: 2 of 4 orders have no day, the first is B"), "{said}");
+        std::fs::write(&path, [("A", day), ("C", day)].map(row).concat()).expect("written");
+        assert_eq!(Orders::read(&path).expect("orders").dayless(), None);
+    }
 
     #[test]
     fn orders_whose_numbers_only_look_alike_are_not_taken_for_one() {

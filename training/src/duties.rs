@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use crate::amend::amend;
 use crate::dataset::Orders;
+use crate::held::Held;
 use crate::opening::ensure_not_learnt_from;
 
 /// Appeals in one pass.
@@ -133,7 +134,13 @@ impl DutiesReport {
 }
 
 /// Lets departments of the catalogue play the newcomer. `write` puts the bound into the folder of `model`.
-pub fn measure(model: &Path, catalog: &Path, validation: &Path, untaught: &[PathBuf], write: bool) -> Result<DutiesReport> {
+pub fn measure(
+    model: &Path,
+    catalog: &Path,
+    validation: &Path,
+    untaught: &[PathBuf],
+    write: Option<&Held>,
+) -> Result<DutiesReport> {
     let catalog = DepartmentCatalog::open(catalog)?;
     let orders = Orders::read(validation)?;
     orders.report_faults();
@@ -160,13 +167,13 @@ pub fn measure(model: &Path, catalog: &Path, validation: &Path, untaught: &[Path
     let of_last_month = found.as_ref().is_some_and(|(_, of_last_month)| *of_last_month);
     let bound = found.map(|(bound, _)| bound);
     let rows = bound.iter().flat_map(|bound| tabulated(&trials, bound)).collect();
-    if write {
+    if let Some(held) = write {
         ensure!(
             judged,
             "{}: fewer than {LEAST_ORDERS} orders are like any newcomer's duty; nothing is written of what cannot be judged",
             validation.display()
         );
-        amend(model, |calibration| calibration.duties = bound.clone())?;
+        amend(held, |calibration| calibration.duties = bound.clone())?;
     }
     Ok(DutiesReport { bound, judged, of_last_month, rows })
 }

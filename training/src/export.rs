@@ -18,13 +18,14 @@ use crate::amend::{CARD, version};
 use crate::apart::when;
 use crate::calibrate::{Judged, Scores, calibrate};
 use crate::card;
-use crate::checkpoint::{Progress, RunFolder, write_flushed, write_tensors};
+use crate::checkpoint::{Progress, write_flushed, write_tensors};
 use crate::config::TrainConfig;
 use crate::crossfit::CrossWeights;
 use crate::dataset::{Labels, Orders};
 use crate::dispute::Hearing;
 use crate::examples::{Example, InputKind};
 use crate::gate;
+use crate::held::Held;
 use crate::likeness::{Read, study};
 use crate::lore::Lore;
 use crate::place::{fresh_beside, take_place};
@@ -61,18 +62,17 @@ pub struct Export<'a> {
 
 impl Export<'_> {
     /// Writes the model folder of the run's best weights, and the run's page, and returns its manifest.
-    pub fn write(&self, out: &Path) -> Result<Manifest> {
-        let run = RunFolder::create(out)?;
-        let (manifest, [text_only, with_category]) = self.write_weighted(out, run.load_best()?)?;
+    pub fn write(&self, held: &Held) -> Result<Manifest> {
+        let (manifest, [text_only, with_category]) = self.write_weighted(held, held.run.load_best()?)?;
         let page = report::render(&manifest, self.progress, &text_only, &with_category);
-        write_flushed(&run.path().join("report.html"), page.as_bytes())?;
+        write_flushed(&held.run.path().join("report.html"), page.as_bytes())?;
         Ok(manifest)
     }
 
-    /// The manifest of the model in `out` if it is this run's already: whole, of the same configuration and orders, and with the
+    /// The manifest of the model in its place if it is this run's already: whole, of the same configuration and orders, and with the
     /// best variables as its weights. To write it again would only push out what stays as `<out>.previous`.
-    pub fn written(&self, out: &Path) -> Result<Option<Manifest>> {
-        let Ok(Artifacts { tensors, manifest: Some(manifest), .. }) = Artifacts::open(out) else { return Ok(None) };
+    pub fn written(&self, held: &Held) -> Result<Option<Manifest>> {
+        let Ok(Artifacts { tensors, manifest: Some(manifest), .. }) = Artifacts::open(&held.out) else { return Ok(None) };
         let configuration: Option<TrainConfig> = serde_json::from_value(manifest.configuration.clone()).ok();
         let learnt_from = [&manifest.data.training_sha256, &manifest.data.validation_sha256];
         if configuration.as_ref() != Some(&self.progress.config)
@@ -80,7 +80,7 @@ impl Export<'_> {
         {
             return Ok(None);
         }
-        for (name, best) in RunFolder::create(out)?.load_best()? {
+        for (name, best) in held.run.load_best()? {
             let stored = best.to_dtype(DType::F16)?.to_dtype(DType::F32)?;
             let is_same = |tensor: &Tensor| -> candle_core::Result<bool> {
                 let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
@@ -94,8 +94,8 @@ impl Export<'_> {
     }
 
     /// Writes the model folder of these weights; returns its manifest, and how it judged text alone and with the category.
-    pub fn write_weighted(&self, out: &Path, tensors: HashMap<String, Tensor>) -> Result<(Manifest, [Scores; 2])> {
-        let new = fresh_beside(out)?;
+    pub fn write_weighted(&self, held: &Held, tensors: HashMap<String, Tensor>) -> Result<(Manifest, [Scores; 2])> {
+        let new = fresh_beside(held)?;
         self.write_model(&new, tensors)?;
         // From here on the model is what was written: f16 weights, read back by the code that serves them.
         let artifacts = Artifacts::open(&new).context("the exported model cannot be opened")?;
@@ -175,7 +175,7 @@ impl Export<'_> {
         }
         write_flushed(&new.join(file::MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
         paidan::routing::Router::open(&new).context("the exported model does not open")?;
-        take_place(&new, out)?;
+        take_place(&new, held)?;
         Ok((manifest, [text_scores, category_scores]))
     }
 

@@ -2,40 +2,105 @@
 //!
 //! A bound is chosen on the development half and stated on the test half. Which half a row belongs to follows from its order id
 //! alone, so that nobody can move a row that does not suit.
+//!
+//! Labels are written by hand, so there are slips in them, and a slip changes the figures without a word: a row of a stratum that
+//! stands for no order has no weight, a value that is misread counts for its opposite. All that can be checked is checked here and
+//! by who reads the cells, and refused by file and line.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Index;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// A file of labels.
+/// A file of labels, of which each order or composition of orders has one.
 pub struct Labelled {
-    /// Its rows, cell by cell.
-    pub rows: Vec<Vec<String>>,
+    /// Where it came from.
+    pub path: PathBuf,
+    /// Its rows.
+    pub rows: Vec<LabelledRow>,
     /// How many orders of the whole training set each stratum stands for.
     pub population: BTreeMap<String, usize>,
 }
 
+/// A row, cell by cell: the order's id, the stratum, the labels.
+pub struct LabelledRow {
+    line: usize,
+    cells: Vec<String>,
+}
+
+impl Index<usize> for LabelledRow {
+    type Output = String;
+
+    fn index(&self, cell: usize) -> &String {
+        &self.cells[cell]
+    }
+}
+
+/// The line that tells how many orders each stratum stands for.
+const POPULATION: &str = "population ";
+
 impl Labelled {
-    /// Reads a file whose rows have `columns` cells each, the stratum in the second.
-    pub fn read(path: &Path, columns: usize) -> Result<Self> {
+    /// Reads a file whose rows have `columns` cells each, the stratum in the second. Composed rows, whose id has a `+`, are of the
+    /// strata `composed`; all others of those that the line of the population names.
+    pub fn read(path: &Path, columns: usize, composed: &[&str]) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        let mut labelled = Self { rows: Vec::new(), population: BTreeMap::new() };
-        for (number, line) in text.lines().enumerate() {
+        let mut labelled = Self { path: path.to_owned(), rows: Vec::new(), population: BTreeMap::new() };
+        let mut lines: HashMap<&str, usize> = HashMap::new();
+        // Editors put a byte order mark before the first line: it belongs to no cell.
+        for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let (number, place) = (number + 1, format!("{}:{}", path.display(), number + 1));
             if let Some(comment) = line.strip_prefix('#') {
-                let counts = comment.trim().strip_prefix("population ").unwrap_or_default();
-                labelled.population.extend(counts.split_whitespace().filter_map(stratum));
+                let counts = comment.trim().strip_prefix(POPULATION).unwrap_or_default();
+                for count in counts.split_whitespace() {
+                    let (name, count) = stratum(count).with_context(|| format!("{place}: {count:?} is not STRATUM=COUNT"))?;
+                    let before = labelled.population.insert(name.clone(), count);
+                    ensure!(before.is_none(), "{place}: stratum {name:?} is counted twice");
+                }
                 continue;
             }
-            let row: Vec<String> = line.split('\t').map(str::to_owned).collect();
-            if row.len() != columns {
-                bail!("{}:{}: {} cells, {columns} are needed", path.display(), number + 1, row.len());
+            let cells: Vec<String> = line.split('\t').map(str::to_owned).collect();
+            ensure!(cells.len() == columns, "{place}: {} cells, {columns} are needed, with a tab between them", cells.len());
+            let id = line.split('\t').next().unwrap_or_default();
+            if let Some(before) = lines.insert(id, number) {
+                bail!("{place}: order {id:?} is labelled in line {before} already; remove one of the two");
             }
-            labelled.rows.push(row);
+            labelled.rows.push(LabelledRow { line: number, cells });
         }
+        ensure!(!labelled.rows.is_empty(), "{}: no order is labelled", path.display());
+        labelled.rows.iter().try_for_each(|row| labelled.ensure_stratum(row, composed))?;
         Ok(labelled)
+    }
+
+    /// A row whose stratum is none would have no weight, and those of its stratum would stand for all the orders that it shares.
+    fn ensure_stratum(&self, row: &LabelledRow, composed: &[&str]) -> Result<()> {
+        let (place, stratum) = (self.place(row), &row[1]);
+        if row[0].contains('+') {
+            let known = composed.contains(&stratum.as_str());
+            ensure!(known, "{place}: stratum {stratum:?} of composed orders is none of {}", composed.join(", "));
+            return Ok(());
+        }
+        let counted: Vec<&str> = self.population.keys().map(String::as_str).collect();
+        ensure!(
+            self.population.contains_key(stratum),
+            "{place}: stratum {stratum:?} is not counted; the line \"# {POPULATION}STRATUM=COUNT ...\" says how many orders each \
+             stratum stands for, and names {}",
+            if counted.is_empty() { "none".to_owned() } else { counted.join(", ") }
+        );
+        Ok(())
+    }
+
+    /// File and line of a row.
+    pub fn place(&self, row: &LabelledRow) -> String {
+        format!("{}:{}", self.path.display(), row.line)
+    }
+
+    /// What is known of an order that a row names, among the orders of the file `path`.
+    pub fn find<T: Copy>(&self, row: &LabelledRow, id: &str, orders: &HashMap<&str, T>, path: &Path) -> Result<T> {
+        let there = orders.get(id).copied();
+        there.with_context(|| format!("{}: there is no order {id:?} in {}", self.place(row), path.display()))
     }
 
     /// How many orders of the training set a row of a stratum stands for.
@@ -139,10 +204,39 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("labels.tsv");
         std::fs::write(&path, "# about\n# population plain=30 marked=4\nA1\tplain\t1\nA2\tplain\t0\n")?;
-        let labelled = Labelled::read(&path, 3)?;
+        let labelled = Labelled::read(&path, 3, &[])?;
         assert_eq!((labelled.rows.len(), labelled.weight("plain"), labelled.weight("other")), (2, 15.0, 0.0));
-        assert!(Labelled::read(&path, 4).is_err());
+        assert!(Labelled::read(&path, 4, &[]).is_err());
         Ok(())
+    }
+
+    #[test]
+    fn a_slip_is_refused_by_file_and_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("labels.tsv");
+        let head = "# population same=30 rest=4\n";
+        for (text, line, reason) in [
+            (format!("{head}A\tsame\t1\nB\tsaem\t1\n"), 3, "stratum \"saem\" is not counted"),
+            (format!("{head}A\tsame\t1\nB\tsame \t1\n"), 3, "and names rest, same"),
+            ("A\tsame\t1\n".to_owned(), 1, "and names none"),
+            (format!("{head}A\tsame\t1\nB\tsame\t1\nA\trest\t0\n"), 4, "order \"A\" is labelled in line 2 already"),
+            (format!("{head}A+B\tcompsoed\t1\n"), 2, "stratum \"compsoed\" of composed orders is none of composed"),
+            ("# population same=3o\nA\tsame\t1\n".to_owned(), 1, "\"same=3o\" is not STRATUM=COUNT"),
+            ("# population same=3\n# population same=4\n".to_owned(), 2, "stratum \"same\" is counted twice"),
+            (format!("{head}A same 1\n"), 2, "1 cells, 3 are needed"),
+        ] {
+            // A byte order mark blames no line, and moves none.
+            for mark in ["", "\u{feff}"] {
+                std::fs::write(&path, format!("{mark}{text}")).expect("written");
+                let refused = Labelled::read(&path, 3, &["composed"]).err().expect("refused").to_string();
+                assert!(refused.contains(&format!("labels.tsv:{line}: ")) && refused.contains(reason), "{refused}");
+            }
+        }
+        std::fs::write(&path, head).expect("written");
+        let refused = Labelled::read(&path, 3, &[]).err().expect("refused").to_string();
+        assert!(refused.contains("labels.tsv: no order is labelled"), "{refused}");
+        std::fs::write(&path, format!("\u{feff}{head}A\tsame\t1\nA+B\tcomposed\t1\n")).expect("written");
+        assert_eq!(Labelled::read(&path, 3, &["composed"]).expect("no slip").rows.len(), 2);
     }
 
     /// What is bundled: enough of it, in both halves, and nothing but ids and labels.
@@ -150,7 +244,7 @@ mod tests {
     fn the_bundled_labels_can_be_read_and_hold_no_text() -> Result<()> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("labels");
         for (name, columns, least) in [("matters.tsv", 5, 900), ("repeats.tsv", 3, 250), ("repeats_named.tsv", 3, 200)] {
-            let labelled = Labelled::read(&folder.join(name), columns)?;
+            let labelled = Labelled::read(&folder.join(name), columns, &crate::matters::COMPOSED)?;
             for half in [Half::Development, Half::Test] {
                 assert!(labelled.rows.iter().filter(|row| half.has(&row[0])).count() > least / 3, "{name}");
             }

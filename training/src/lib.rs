@@ -22,6 +22,7 @@ pub mod duties;
 pub mod examples;
 pub mod export;
 mod gate;
+pub mod held;
 mod history;
 pub mod kept_memory;
 pub mod labelled;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod ending;
+mod measured;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use arguments::{
     AdaptArgs, AverageArgs, CalibrateArgs, Common, CrossfitArgs, DutiesArgs, LabelledArgs, LikenessArgs, MattersArgs, TrainArgs,
 };
 use clap::{Parser, Subcommand};
+use measured::{held, measured, on_model};
 use paidan::model::{Artifacts, Manifest};
 use paidan::text::AppealTokenizer;
 use paidan_training::adapt::{AdaptConfig, adapt};
@@ -23,13 +25,15 @@ use paidan_training::dataset::{Labels, Orders};
 use paidan_training::duties;
 use paidan_training::examples::Example;
 use paidan_training::export::Export;
+use paidan_training::held::Held;
 use paidan_training::kept_memory::keep_memory;
-use paidan_training::likeness::measure;
+use paidan_training::likeness;
 use paidan_training::matters;
-use paidan_training::place::ensure_free;
-use paidan_training::recurrences::backtest;
+use paidan_training::place::Place;
+use paidan_training::recurrences;
 use paidan_training::refit::refit;
 use paidan_training::repeats;
+use paidan_training::returns;
 use paidan_training::say;
 use paidan_training::teacher::Teacher;
 use paidan_training::trainer::Trainer;
@@ -87,49 +91,6 @@ enum Command {
     Repeats(LabelledArgs),
 }
 
-fn several_matters(MattersArgs { model, labelled }: &MattersArgs) -> Result<()> {
-    let report = matters::measure(model, &labelled.orders, &labelled.labels)?;
-    say(&report.text());
-    write_json(labelled.json.as_deref(), &report)
-}
-
-fn repeated_orders(args: &LabelledArgs) -> Result<()> {
-    let report = repeats::measure(&args.orders, &args.labels)?;
-    say(&report.text());
-    write_json(args.json.as_deref(), &report)
-}
-
-fn likeness(args: &LikenessArgs) -> Result<()> {
-    let report = measure(&args.model, &args.orders, &args.validation, args.write)?;
-    say(&report.text());
-    write_json(args.json.as_deref(), &report)
-}
-
-fn newcomers(args: &DutiesArgs) -> Result<()> {
-    let report = duties::measure(&args.model, &args.catalog, &args.validation, &args.untaught, args.write)?;
-    say(&report.text());
-    write_json(args.json.as_deref(), &report)
-}
-
-fn recurrences(args: &LikenessArgs) -> Result<()> {
-    let report = backtest(&args.model, &args.orders, &args.validation, args.write)?;
-    say(&report.text());
-    write_json(args.json.as_deref(), &report)
-}
-
-fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    // Where the folder is not there that is no missing input.
-    let written = std::fs::write(path, serde_json::to_vec_pretty(report)?).map_err(std::io::Error::other);
-    written.with_context(|| format!("{}: cannot be written", path.display()))
-}
-
-fn returns(args: &LikenessArgs) -> Result<()> {
-    let report = paidan_training::returns::measure(&args.model, &args.orders, &args.validation, args.write)?;
-    say(&report.text());
-    write_json(args.json.as_deref(), &report)
-}
-
 fn main() -> ExitCode {
     keep_memory();
     let cli = match Cli::try_parse() {
@@ -138,27 +99,40 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Adapt(args) => adapt_base(&args),
-        Command::Train(args) => run(&args.common, args.resume, |trainer| trainer.run(&args.common.out, args.resume)),
+        Command::Train(args) => run(&args.common, args.resume, |trainer, place| {
+            trainer.ensure_fits()?;
+            let held = place.take()?;
+            Ok((trainer.run(&held.run, args.resume)?, held))
+        }),
         Command::Crossfit(args) => crossfit(&args),
         Command::Calibrate(args) => refit(&args.model, [&args.orders, &args.validation], args.crossfit.as_deref(), &args.out)
             .map(|manifest| say_figures(&manifest, &args.out)),
-        Command::Likeness(args) => likeness(&args),
-        Command::Matters(args) => several_matters(&args),
-        Command::Repeats(args) => repeated_orders(&args),
-        Command::Returns(args) => returns(&args),
+        Command::Likeness(args) => on_model(&args, likeness::measure, likeness::Report::text),
+        Command::Matters(MattersArgs { model, labelled: LabelledArgs { orders, labels, json } }) => {
+            measured(json.as_deref(), || matters::measure(&model, &orders, &labels), matters::Report::text)
+        }
+        Command::Repeats(LabelledArgs { orders, labels, json }) => {
+            measured(json.as_deref(), || repeats::measure(&orders, &labels), repeats::Report::text)
+        }
+        Command::Returns(args) => on_model(&args, returns::measure, returns::ReturnsReport::text),
         Command::Duties(args) => newcomers(&args),
-        Command::Recurrences(args) => recurrences(&args),
-        Command::Average(args) => run(&args.common, false, |trainer| {
-            average(&args.runs, &args.models, &args.common.out, &trainer.inputs, trainer.base)
-        }),
+        Command::Recurrences(args) => on_model(&args, recurrences::backtest, recurrences::Report::text),
+        Command::Average(args) => {
+            run(&args.common, false, |trainer, place| average(&args.runs, &args.models, place, &trainer.inputs, trainer.base))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("paidan-train: {error:#}"));
+            say(&format!("paidan-train: {}", ending::text(&error)));
             ending::of_error(&error)
         }
     }
+}
+
+fn newcomers(DutiesArgs { model, catalog, validation, untaught, json, write }: &DutiesArgs) -> Result<()> {
+    let measure = || duties::measure(model, catalog, validation, untaught, held(model, *write)?.as_ref());
+    measured(json.as_deref(), measure, duties::DutiesReport::text)
 }
 
 fn adapt_base(args: &AdaptArgs) -> Result<()> {
@@ -183,7 +157,7 @@ fn crossfit(args: &CrossfitArgs) -> Result<()> {
 
 /// Reads what there is to learn from, lets `learn` have its way with it, and exports what came of it; not once more if it was
 /// resumed and had been exported already.
-fn run(common: &Common, resume: bool, learn: impl FnOnce(&Trainer<'_>) -> Result<Progress>) -> Result<()> {
+fn run(common: &Common, resume: bool, learn: impl FnOnce(&Trainer<'_>, Place) -> Result<(Progress, Held)>) -> Result<()> {
     let mut config = match &common.config {
         Some(path) => TrainConfig::read(path)?,
         None => TrainConfig::default(),
@@ -191,7 +165,7 @@ fn run(common: &Common, resume: bool, learn: impl FnOnce(&Trainer<'_>) -> Result
     if config.name.is_empty() {
         config.name = common.out.file_name().context("--out names no folder")?.to_string_lossy().into_owned();
     }
-    ensure_free(&common.out)?;
+    let place = Place::at(&common.out)?;
     let training = Orders::read(&common.orders)?;
     let validation = Orders::read(&common.validation)?;
     training.report_faults();
@@ -209,11 +183,11 @@ fn run(common: &Common, resume: bool, learn: impl FnOnce(&Trainer<'_>) -> Result
         ensure_of(folder, &training)?;
         weights = CrossWeights::read(folder)?;
         let teacher = Teacher::read(&folder.join(TEACHER), &labels)?;
-        let taught = teacher.teach(&training, &mut training_examples);
-        say(&format!("the teacher answers {taught} of {} training orders", training.orders.len()));
+        teacher.teach(&training, &mut training_examples)?;
+        say(&format!("the teacher answers all {} training orders", training.orders.len()));
         config.teacher = teacher.sha256;
     }
-    let mut progress = learn(&Trainer {
+    let trainer = Trainer {
         config: &config,
         base: &base,
         labels: &labels,
@@ -222,7 +196,8 @@ fn run(common: &Common, resume: bool, learn: impl FnOnce(&Trainer<'_>) -> Result
         tokenizer: &tokenizer,
         has_dispute_head: Labels::has_disputes(&training),
         inputs: Trainer::inputs(&training, &validation, &base),
-    })?;
+    };
+    let (mut progress, held) = learn(&trainer, place)?;
     // A mean takes its name from here, not from one of its runs.
     progress.config.name.clone_from(&config.name);
     progress.config.about.clone_from(&config.about);
@@ -238,12 +213,12 @@ fn run(common: &Common, resume: bool, learn: impl FnOnce(&Trainer<'_>) -> Result
         weights: weights.as_ref(),
         trained_by: None,
     };
-    if resume && let Some(manifest) = export.written(&common.out)? {
+    if resume && let Some(manifest) = export.written(&held)? {
         let out = common.out.display();
         say(&format!("{out}: this run is done, and version {} is its model; nothing is changed", manifest.version));
         return Ok(());
     }
-    let manifest = export.write(&common.out)?;
+    let manifest = export.write(&held)?;
     say_figures(&manifest, &common.out);
     Ok(())
 }

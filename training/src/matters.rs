@@ -5,18 +5,18 @@
 //! ones are few and the nearest to life: two orders that the hotline made of one call, put together again. Precision is stated over
 //! all, and the needless splits for a thousand orders beside it, since precision depends on how common such appeals are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use paidan::routing::{Decision, PreparedAppeal, Router};
 use paidan::text::Appeal;
 use serde::Serialize;
 
 use crate::dataset::Orders;
-use crate::labelled::{Half, Labelled, Tally, figure};
+use crate::labelled::{Half, Labelled, LabelledRow, Tally, figure};
 
 /// Appeals of one pass.
 const BATCH: usize = 32;
@@ -26,6 +26,12 @@ const COST_ROUNDS: usize = 5;
 
 /// The sets of a table; the strata of orders that were read are one of them.
 const SETS: [&str; 4] = ["read", "composed", "reunited", "all"];
+
+/// Of these the strata of two orders put together.
+pub const COMPOSED: [&str; 2] = [SETS[1], SETS[2]];
+
+/// How two orders are put together.
+const JOINTS: [&str; 7] = ["plain", "moreover", "also", "elided", "meanwhile", "comma", "numbered"];
 
 /// One line of the table.
 #[derive(Debug, Clone, Serialize)]
@@ -70,16 +76,24 @@ pub struct Report {
 pub fn measure(model: &Path, orders: &Path, labels: &Path) -> Result<Report> {
     let router = Router::open(model).context("the model was refused")?;
     let orders = Orders::read(orders)?;
-    let labelled = Labelled::read(labels, 5)?;
+    orders.report_faults();
+    ensure!(!orders.orders.is_empty(), "{}: no order of it can be used", orders.path.display());
+    let labelled = Labelled::read(labels, 5, &COMPOSED)?;
     let texts: HashMap<&str, &str> =
         orders.orders.iter().map(|order| (order.order_id.as_str(), order.appeal.fields().text.as_str())).collect();
-    let appeals: Vec<String> = labelled.rows.iter().map(|row| text_of(&row[0], &row[4], &texts)).collect::<Result<_>>()?;
+    let handling: HashSet<&str> = orders.orders.iter().filter_map(|order| order.department.as_deref()).collect();
+    let is_department = |name: &str| handling.contains(name) || router.department(name).is_some();
+    let appeal = |row| -> Result<String> {
+        ensure_values(&labelled, row, is_department)?;
+        text_of(row, |id| labelled.find(row, id, &texts, &orders.path))
+    };
+    let appeals: Vec<String> = labelled.rows.iter().map(appeal).collect::<Result<_>>()?;
     let decisions = route(&router, appeals.iter().map(String::as_str))?;
     let mut rows = Vec::new();
     for half in Half::ALL {
         for set in SETS {
             let mut row = Row { half, set, appeals: 0, tally: Tally::default(), departments_right: 0 };
-            let in_set = |row: &[String]| match set {
+            let in_set = |row: &LabelledRow| match set {
                 "all" => true,
                 "read" => is_read(&row[0]),
                 _ => row[1] == set,
@@ -115,9 +129,34 @@ fn is_read(id: &str) -> bool {
     !id.contains('+')
 }
 
+/// Refuses a cell that would be taken for what it is not: an `o` for a 0, a department that nobody has, another joint.
+fn ensure_values(labelled: &Labelled, row: &LabelledRow, is_department: impl Fn(&str) -> bool) -> Result<()> {
+    let (place, several, departments, joint) = (labelled.place(row), &row[2], &row[3], row[4].as_str());
+    ensure!(["0", "1"].contains(&several.as_str()), "{place}: {several:?} does not say whether it is several matters: 0 or 1");
+    if several == "1" {
+        let unknown = departments.split([',', '|']).find(|name| !is_department(name));
+        ensure!(
+            unknown.is_none(),
+            "{place}: no department {:?}, neither in the model nor in the orders",
+            unknown.unwrap_or("")
+        );
+    } else {
+        ensure!(
+            departments == "-",
+            "{place}: departments {departments:?} of one matter; write -, or say that there are several"
+        );
+    }
+    let (fits, wanted) = match is_read(&row[0]) {
+        true => (joint == "-" || joint.parse::<usize>().is_ok(), "the character where the second part begins, or -".to_owned()),
+        false => (JOINTS.contains(&joint), format!("one of {}", JOINTS.join(", "))),
+    };
+    ensure!(fits, "{place}: {joint:?} is not {wanted}");
+    Ok(())
+}
+
 /// The text that a row labels: an order's, or two put together as the last cell says.
-fn text_of(id: &str, joint: &str, texts: &HashMap<&str, &str>) -> Result<String> {
-    let text = |id: &str| texts.get(id).copied().with_context(|| format!("order {id} is labelled, but not among the orders"));
+fn text_of<'a>(row: &LabelledRow, text: impl Fn(&str) -> Result<&'a str>) -> Result<String> {
+    let (id, joint) = (&row[0], row[4].as_str());
     let Some((first, second)) = id.split_once('+') else { return Ok(text(id)?.to_owned()) };
     let marks = |c: char| c.is_whitespace() || "，。！；、,.!;".contains(c);
     let first = text(first)?.trim_end_matches(marks).trim_end_matches("谢谢").trim_end_matches(marks);
@@ -224,9 +263,22 @@ impl Report {
 mod tests {
     use super::*;
 
+    /// Rows of labels, after a line that says of what they are.
+    fn labelled(rows: &str) -> Labelled {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("labels.tsv");
+        std::fs::write(&path, format!("# population rest=9\n{rows}")).expect("written");
+        Labelled::read(&path, 5, &COMPOSED).expect("labels")
+    }
+
     #[test]
     fn two_orders_are_put_together_as_citizens_do() -> Result<()> {
         let texts = HashMap::from([("A", "门口路灯坏了。，谢谢！"), ("B", "公交车不来"), ("D", "门口，垃圾没人清")]);
+        let text_of = |id: &str, joint: &str| {
+            let stratum = if is_read(id) { "rest" } else { "composed" };
+            let labels = labelled(&format!("{id}\t{stratum}\t1\t城管,公交\t{joint}\n"));
+            text_of(&labels.rows[0], |id| labels.find(&labels.rows[0], id, &texts, Path::new("orders.jsonl")))
+        };
         for (joint, text) in [
             ("plain", "门口路灯坏了。公交车不来"),
             ("moreover", "门口路灯坏了。另外，公交车不来"),
@@ -234,11 +286,34 @@ mod tests {
             ("numbered", "1、门口路灯坏了。2、公交车不来"),
             ("elided", "门口路灯坏了。另外，公交车不来"),
         ] {
-            assert_eq!(text_of("A+B", joint, &texts)?, text);
+            assert_eq!(text_of("A+B", joint)?, text);
         }
-        assert_eq!(text_of("A+D", "elided", &texts)?, "门口路灯坏了。另外，垃圾没人清", "the same place is named once");
-        assert_eq!(text_of("B", "-", &texts)?, "公交车不来");
-        assert!(text_of("A+C", "plain", &texts).is_err());
+        assert_eq!(text_of("A+D", "elided")?, "门口路灯坏了。另外，垃圾没人清", "the same place is named once");
+        assert_eq!(text_of("B", "-")?, "公交车不来");
+        let refused = text_of("A+C", "plain").expect_err("C is not there").to_string();
+        assert!(refused.contains("labels.tsv:2: there is no order \"C\" in orders.jsonl"), "{refused}");
         Ok(())
+    }
+
+    #[test]
+    fn a_value_that_would_be_taken_for_another_is_refused_by_file_and_line() {
+        let checked = |row: &str| {
+            let labels = labelled(&format!("A\trest\t0\t-\t-\n{row}\n"));
+            ensure_values(&labels, &labels.rows[1], |name| ["城管", "公交"].contains(&name))
+        };
+        for (row, reason) in [
+            ("B\trest\to\t-\t-", "\"o\" does not say whether it is several matters"),
+            ("B\trest\t1\t城管,公文\t40", "no department \"公文\""),
+            ("B\trest\t1\t-\t40", "no department \"-\""),
+            ("B\trest\t0\t城管\t-", "departments \"城管\" of one matter"),
+            ("B\trest\t0\t-\tplain", "\"plain\" is not the character where"),
+            ("A+B\tcomposed\t1\t城管,公交\tplian", "\"plian\" is not one of plain, moreover"),
+        ] {
+            let refused = checked(row).expect_err("refused").to_string();
+            assert!(refused.contains("labels.tsv:3: ") && refused.contains(reason), "{refused}");
+        }
+        for row in ["B\trest\t1\t城管|公交,公交\t40", "A+B\treunited\t1\t城管,公交\telided", "B\trest\t0\t-\t-"] {
+            checked(row).expect("as it should be");
+        }
     }
 }

@@ -8,10 +8,36 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use paidan::model::file;
 
-use crate::checkpoint::beside;
+use crate::checkpoint::{beside, rename};
+use crate::held::Held;
 
 /// What is in every model folder, and hardly ever together in any other.
 const MARKS: [&str; 2] = [file::CONFIG, file::WEIGHTS];
+
+/// A place that a model may go to. It is taken when the work begins that ends there: a command that is refused before that leaves
+/// nothing behind.
+pub struct Place {
+    out: PathBuf,
+    held: Option<Held>,
+}
+
+impl Place {
+    /// Refuses what [`ensure_free`] does, and a place where another run is at work: at once, not after all orders were read.
+    pub fn at(out: &Path) -> Result<Self> {
+        ensure_free(out)?;
+        Ok(Self { out: out.to_owned(), held: Held::take_if_there(out)? })
+    }
+
+    /// Where it is.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// From here on nobody else writes there.
+    pub fn take(self) -> Result<Held> {
+        self.held.map_or_else(|| Held::take(&self.out), Ok)
+    }
+}
 
 /// Refuses an `--out` that would push aside or remove what is no model. To be asked before the work, not after hours of it.
 pub fn ensure_free(out: &Path) -> Result<()> {
@@ -38,8 +64,8 @@ fn is_empty(path: &Path) -> Result<bool> {
     Ok(entries.next().is_none())
 }
 
-/// An empty folder beside `out`, to make things in before they take its place.
-pub(crate) fn fresh_beside(out: &Path) -> Result<PathBuf> {
+/// An empty folder beside a place that is held, to make things in before they take it.
+pub(crate) fn fresh_beside(Held { out, .. }: &Held) -> Result<PathBuf> {
     ensure_free(out)?;
     let new = beside(out, "new");
     if new.exists() {
@@ -49,8 +75,8 @@ pub(crate) fn fresh_beside(out: &Path) -> Result<PathBuf> {
     Ok(new)
 }
 
-/// Puts `new` where `out` is; what was there becomes `<out>.previous`.
-pub(crate) fn take_place(new: &Path, out: &Path) -> Result<()> {
+/// Puts `new` in its place; what was there becomes `<out>.previous`.
+pub(crate) fn take_place(new: &Path, Held { out, .. }: &Held) -> Result<()> {
     // Training takes hours: something else may have come there since it was asked first.
     ensure_free(out)?;
     let previous = beside(out, "previous");
@@ -58,9 +84,9 @@ pub(crate) fn take_place(new: &Path, out: &Path) -> Result<()> {
         if previous.exists() {
             std::fs::remove_dir_all(&previous).with_context(|| format!("{}: cannot be removed", previous.display()))?;
         }
-        std::fs::rename(out, &previous).with_context(|| format!("{}: cannot be renamed", out.display()))?;
+        rename(out, &previous)?;
     }
-    std::fs::rename(new, out).with_context(|| format!("{}: cannot be renamed", new.display()))
+    rename(new, out)
 }
 
 #[cfg(test)]
@@ -77,10 +103,11 @@ mod tests {
     fn a_model_makes_way_for_the_next_and_the_one_before_it_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("model");
+        let held = Held::take(&out).expect("free");
         for weights in ["first", "second", "third"] {
-            let new = fresh_beside(&out).expect("free");
+            let new = fresh_beside(&held).expect("free");
             write_model(&new, weights);
-            take_place(&new, &out).expect("taken");
+            take_place(&new, &held).expect("taken");
         }
         let weights = |path: &Path| std::fs::read_to_string(path.join(file::WEIGHTS)).expect("weights");
         assert_eq!((weights(&out), weights(&beside(&out, "previous"))), ("third".to_owned(), "second".to_owned()));
@@ -107,7 +134,8 @@ mod tests {
             let refused = ensure_free(&out).expect_err("a folder of something else").to_string();
             assert!(refused.starts_with(&format!("{}: there already", path.display())), "{refused}");
             assert!(refused.contains("name another folder as --out"), "{refused}");
-            assert!(fresh_beside(&out).is_err() && path.join("orders").is_dir());
+            let held = Held::take(&out).expect("nobody is at work there");
+            assert!(fresh_beside(&held).is_err() && path.join("orders").is_dir());
             std::fs::remove_dir_all(&path).expect("removed");
             std::fs::write(&path, "a file").expect("written");
             assert!(ensure_free(&out).is_err(), "{name} is a file");

@@ -17,11 +17,11 @@ use crate::dataset::{Labels, Orders};
 use crate::examples::Example;
 use crate::export::Export;
 use crate::opening::Opened;
-use crate::place::ensure_free;
+use crate::place::Place;
 
 /// Writes `out` from the weights of `model`, and returns its manifest. `crossfit` is the folder of a crossfit of the same orders.
 pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&Path>, out: &Path) -> Result<Manifest> {
-    ensure_free(out)?;
+    let place = Place::at(out)?;
     let Opened { artifacts, training, validation } = Opened::read(model, orders, validation)?;
     let manifest = artifacts.manifest.as_ref();
     let manifest = manifest.with_context(|| format!("{}: no manifest.json; paidan-train did not write it", model.display()))?;
@@ -49,7 +49,7 @@ pub fn refit(model: &Path, [orders, validation]: [&Path; 2], crossfit: Option<&P
     let mut tensors = artifacts.tensors.clone();
     // These are found again.
     tensors.retain(|name, _| ![CENTRES, DEPARTMENT_WORDS, DISPUTE_WORDS].contains(&name.as_str()));
-    Ok(export.write_weighted(out, tensors)?.0)
+    Ok(export.write_weighted(&place.take()?, tensors)?.0)
 }
 
 /// What the manifest says of the run, or of the runs whose mean it is.

@@ -11,7 +11,7 @@ use paidan::repeats::{Marks, OpenOrder, OpenOrders, WINDOW_DAYS};
 use serde::Serialize;
 
 use crate::dataset::Orders;
-use crate::labelled::{Half, Labelled, Tally, figure};
+use crate::labelled::{Half, Labelled, LabelledRow, Tally, figure};
 
 /// Open orders that the cost is measured among: a city's of a month.
 const COST_ORDERS: usize = 60_000;
@@ -54,15 +54,16 @@ pub struct Report {
 /// Measures on labels and on all orders that they are of.
 pub fn measure(orders: &Path, labels: &Path) -> Result<Report> {
     let orders = Orders::read(orders)?;
-    let labelled = Labelled::read(labels, 3)?;
+    orders.report_faults();
     // The cost is measured among copies of the orders, as many as a city has: of none there are never enough.
     ensure!(!orders.orders.is_empty(), "{}: no order of it can be used", orders.path.display());
-    ensure!(!labelled.rows.is_empty(), "{}: no order is labelled", labels.display());
+    let labelled = Labelled::read(labels, 3, &[])?;
+    let open = |order| open(order).with_context(|| format!("{}: repeats are looked for by day", orders.path.display()));
     let all: Vec<OpenOrder> = orders.orders.iter().map(open).collect::<Result<_>>()?;
     let by_id: HashMap<&str, &OpenOrder> = all.iter().map(|order| (order.id.as_str(), order)).collect();
+    let asked = labelled.rows.iter().map(|row| checked(&labelled, row, &by_id, &orders.path)).collect::<Result<Vec<_>>>()?;
     let mut answers = Vec::new();
-    for row in &labelled.rows {
-        let order = by_id.get(row[0].as_str()).with_context(|| format!("order {} is labelled, but not there", row[0]))?;
+    for order in asked {
         // Of its own day those with a smaller number came before it.
         let earlier = all.iter().filter(|one| (one.day, &one.id) < (order.day, &order.id));
         let recent = earlier.filter(|one| (order.day - one.day).num_days() <= i64::from(WINDOW_DAYS));
@@ -87,7 +88,7 @@ pub fn measure(orders: &Path, labels: &Path) -> Result<Report> {
         row.weighted = [share(said), share(was)];
         row
     });
-    let differs = |(label, answer): (&Vec<String>, &Option<String>)| {
+    let differs = |(label, answer): (&LabelledRow, &Option<String>)| {
         let said = answer.clone().unwrap_or_else(|| "-".to_owned());
         let agrees = label[2].split(',').any(|one| one == said);
         (!agrees).then(|| [label[0].clone(), said, label[2].clone()])
@@ -97,6 +98,24 @@ pub fn measure(orders: &Path, labels: &Path) -> Result<Report> {
         cost: cost(&orders, &all, &labelled, &by_id),
         faults: labelled.rows.iter().zip(&answers).filter_map(differs).collect(),
     })
+}
+
+/// The order of a row. Those that it is said to repeat must be there too, and earlier: the rule looks among no others, so that a slip
+/// of the pen would count as missed.
+fn checked<'a>(
+    labelled: &Labelled,
+    row: &LabelledRow,
+    by_id: &HashMap<&str, &'a OpenOrder>,
+    orders: &Path,
+) -> Result<&'a OpenOrder> {
+    let order = labelled.find(row, &row[0], by_id, orders)?;
+    for id in row[2].split(',').filter(|_| row[2] != "-") {
+        let earlier = labelled.find(row, id, by_id, orders)?;
+        let place = labelled.place(row);
+        let is_earlier = (earlier.day, &earlier.id) < (order.day, &order.id);
+        ensure!(is_earlier, "{place}: order {id} came in no earlier than {}, so it is none that this one repeats", order.id);
+    }
+    Ok(order)
 }
 
 fn open(order: &WorkOrder) -> Result<OpenOrder> {
@@ -170,13 +189,41 @@ mod tests {
     fn without_an_order_or_a_label_nothing_is_measured_and_that_is_said_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
-        let order =
-            serde_json::json!({"order_id": "1", "appeal": "路灯不亮", "department": "城管", "received_on": "2018-01-05"});
         std::fs::write(path("none.jsonl"), "no json\n").expect("written");
-        std::fs::write(path("one.jsonl"), order.to_string()).expect("written");
+        std::fs::write(path("one.jsonl"), order("1", "2018-01-05")).expect("written");
         std::fs::write(path("labels.tsv"), "# about\n").expect("written");
         let refused = |orders: &str| measure(&path(orders), &path("labels.tsv")).expect_err("refused").to_string();
         assert!(refused("none.jsonl").contains("none.jsonl: no order of it can be used"));
         assert!(refused("one.jsonl").contains("labels.tsv: no order is labelled"));
+    }
+
+    fn order(id: &str, day: &str) -> String {
+        let row = serde_json::json!({"order_id": id, "appeal": "路灯不亮", "department": "城管", "received_on": day});
+        format!("{row}\n")
+    }
+
+    #[test]
+    fn a_repeat_of_an_order_that_is_not_there_or_not_earlier_is_refused_by_file_and_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let orders = [order("A", "2018-01-05"), order("B", "2018-01-06"), order("C", "2018-01-06")].concat();
+        std::fs::write(path("orders.jsonl"), orders).expect("written");
+        let measured = |rows: &str| {
+            std::fs::write(path("labels.tsv"), format!("# population same=3\n{rows}")).expect("written");
+            measure(&path("orders.jsonl"), &path("labels.tsv"))
+        };
+        for (rows, reason) in [
+            ("A\tsame\t-\nX\tsame\t-\n", "labels.tsv:3: there is no order \"X\" in "),
+            ("B\tsame\tA\nC\tsame\tA,Y\n", "labels.tsv:3: there is no order \"Y\" in "),
+            ("C\tsame\tA,\n", "labels.tsv:2: there is no order \"\" in "),
+            ("B\tsame\tC\n", "labels.tsv:2: order C came in no earlier than B"),
+            ("B\tsame\tB\n", "labels.tsv:2: order B came in no earlier than B"),
+        ] {
+            let refused = measured(rows).expect_err("refused").to_string();
+            assert!(refused.contains(reason), "{refused}");
+        }
+        std::fs::write(path("orders.jsonl"), [order("A", "2018-01-05"), order("B", "then")].concat()).expect("written");
+        let refused = format!("{:#}", measured("A\tsame\t-\n").expect_err("refused"));
+        assert!(refused.contains("orders.jsonl: repeats are looked for by day: order B has no day"), "{refused}");
     }
 }

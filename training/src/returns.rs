@@ -15,6 +15,7 @@ use paidan::text::{Appeal, AppealFields};
 use serde::Serialize;
 
 use crate::amend::amend;
+use crate::held::Held;
 use crate::opening::Opened;
 
 /// Appeals in one pass.
@@ -70,7 +71,7 @@ impl ReturnsReport {
 }
 
 /// Counts takeovers in the training orders and tries them on later ones. `write` puts the counts into the folder.
-pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<ReturnsReport> {
+pub fn measure(model: &Path, training: &Path, validation: &Path, write: Option<&Held>) -> Result<ReturnsReport> {
     let Opened { training, validation, .. } = Opened::read(model, training, validation)?;
     let counts = redispatches(&training.orders);
     let with = |redispatches: Redispatches| -> Result<Router> {
@@ -120,8 +121,8 @@ pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) ->
             next_top3: right(&next, 3),
         });
     }
-    if write {
-        amend(model, |calibration| calibration.redispatches = counts)?;
+    if let Some(held) = write {
+        amend(held, |calibration| calibration.redispatches = counts)?;
     }
     Ok(report)
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -35,6 +35,7 @@ pub struct Teacher {
     answers: HashMap<String, Arc<[f32]>>,
     /// Of the file, in hexadecimal.
     pub sha256: String,
+    path: PathBuf,
 }
 
 impl Teacher {
@@ -48,19 +49,28 @@ impl Teacher {
             let lesson = row.bytes.context("line is too long").and_then(|bytes| Ok(serde_json::from_slice::<Lesson>(&bytes)?));
             let answer = lesson.and_then(|lesson| Ok((lesson.rows(labels)?, lesson.order_id)));
             let (rows, order_id) = answer.with_context(|| format!("{}:{}", path.display(), row.line))?;
+            let place = (path.display(), row.line);
+            ensure!(!answers.contains_key(&order_id), "{}:{}: order {order_id} was answered before", place.0, place.1);
             answers.insert(order_id, rows);
         }
-        Ok(Self { answers, sha256 })
+        Ok(Self { answers, sha256, path: path.to_owned() })
     }
 
-    /// Hands each example what the teacher says of its order; returns of how many it says something.
-    pub fn teach(&self, orders: &Orders, examples: &mut [Example]) -> usize {
-        let mut taught = 0;
+    /// Hands each example what the teacher says of its order. One that says nothing of some orders was cut off, and would be half a
+    /// teacher.
+    pub fn teach(&self, orders: &Orders, examples: &mut [Example]) -> Result<()> {
         for (order, example) in orders.orders.iter().zip(examples) {
-            example.teacher = self.answers.get(&order.order_id).cloned();
-            taught += usize::from(example.teacher.is_some());
+            let answer = self.answers.get(&order.order_id).with_context(|| {
+                format!(
+                    "{}: no answer to order {} of {}; run paidan-train crossfit once more, it goes on where it stopped",
+                    self.path.display(),
+                    order.order_id,
+                    orders.path.display()
+                )
+            })?;
+            example.teacher = Some(Arc::clone(answer));
         }
-        taught
+        Ok(())
     }
 }
 

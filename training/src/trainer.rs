@@ -1,7 +1,5 @@
 //! The training loop: steps, validation after each epoch, early stop, the best kept, checkpoints on the way.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
 use paidan::model::{Artifacts, BertConfig};
 use paidan::text::AppealTokenizer;
@@ -57,14 +55,18 @@ impl<'a> Trainer<'a> {
         Ok(trainee.with_products(self.config.precision.products()?))
     }
 
+    /// Refuses inputs that the base model cannot read: to be asked before the place is taken that the model goes to.
+    pub fn ensure_fits(&self) -> Result<()> {
+        ensure_fits(self.config.max_tokens, self.base)
+    }
+
     /// Trains to the end; afterwards the best epoch's variables lie in the run folder.
-    pub fn run(&self, out: &Path, resume: bool) -> Result<Progress> {
-        ensure_fits(self.config.max_tokens, self.base)?;
-        let folder = RunFolder::create(out)?;
+    pub fn run(&self, folder: &RunFolder, resume: bool) -> Result<Progress> {
+        self.ensure_fits()?;
         let trainee = self.trainee()?;
         let mut adamw = AdamW::new(&trainee.variables, self.config.weight_decay, self.config.max_gradient_norm);
         let mut progress = if resume && folder.has_checkpoint() {
-            self.resume(&folder, &trainee, &mut adamw)?
+            self.resume(folder, &trainee, &mut adamw)?
         } else {
             if resume {
                 crate::say("no checkpoint yet: starting from the beginning");
@@ -79,7 +81,7 @@ impl<'a> Trainer<'a> {
                 crate::say(&format!("no better epoch in {}: stopping early", self.config.patience));
                 break;
             }
-            self.epoch(&folder, &trainee, &mut adamw, &mut progress)?;
+            self.epoch(folder, &trainee, &mut adamw, &mut progress)?;
         }
         progress.best_epoch().context("no epoch was trained; set epochs to at least 1")?;
         Ok(progress)

@@ -28,11 +28,12 @@ pub use guesser::Guesser;
 pub use hiding::{Hidden, Hider};
 pub use passages::{Passage, Passages};
 
-use crate::checkpoint::{RunFolder, write_flushed, write_tensors};
+use crate::checkpoint::{RunFolder, holds, write_flushed, write_tensors};
 use crate::config::ensure_fits;
+use crate::held::Held;
 use crate::model::{restore, rule};
 use crate::optimizer::AdamW;
-use crate::place::{ensure_free, fresh_beside, take_place};
+use crate::place::{Place, fresh_beside, take_place};
 use crate::progress::Bar;
 use crate::step::{masks, schedule};
 
@@ -49,18 +50,19 @@ pub struct Adaptation<'a> {
 }
 
 impl Adaptation<'_> {
-    /// Reads to the end, checkpoints on the way in `<out>.run`, and writes the base model that came of it to `out`.
-    pub fn run(&self, out: &Path, resume: bool) -> Result<Course> {
+    /// Reads to the end, checkpoints on the way in `<out>.run`, and writes the base model that came of it to its place; not once more
+    /// if it was resumed and had been written already.
+    pub fn run(&self, place: Place, resume: bool) -> Result<Course> {
         self.config.check()?;
         ensure_fits(self.config.max_tokens, self.base)?;
-        ensure_free(out)?;
         let hider = Hider::new(self.tokenizer, self.config)?;
-        let folder = RunFolder::create(out)?;
+        let held = place.take()?;
+        let (out, folder) = (&held.out, &held.run);
         let guesser = Guesser::new(self.base, self.config)?;
         let mut adamw = AdamW::new(&guesser.variables, self.config.weight_decay, self.config.max_gradient_norm);
         let kept_aside = self.passages.kept_aside(self.tokenizer, &hider, self.config)?;
         let mut course = if resume && folder.has_checkpoint() {
-            self.resume(&folder, &guesser, &mut adamw)?
+            self.resume(folder, &guesser, &mut adamw)?
         } else {
             if resume {
                 crate::say("no checkpoint yet: starting from the beginning");
@@ -69,9 +71,13 @@ impl Adaptation<'_> {
             Course::beginning(self.config, self.inputs())
         };
         while course.epoch < self.config.epochs {
-            self.epoch(&folder, (&guesser, &mut adamw), &hider, &kept_aside, &mut course)?;
+            self.epoch(folder, (&guesser, &mut adamw), &hider, &kept_aside, &mut course)?;
         }
-        self.write(&guesser, &course, out)?;
+        if resume && self.is_written(&guesser, out)? {
+            crate::say(&format!("{}: this run is done, and this is its model; nothing is changed", out.display()));
+            return Ok(course);
+        }
+        self.write(&guesser, &course, &held)?;
         let name = out.file_name().unwrap_or_default().to_string_lossy();
         write_flushed(&folder.path().join("report.html"), course.page(&name).as_bytes())?;
         Ok(course)
@@ -134,9 +140,16 @@ impl Adaptation<'_> {
         folder.save(&guesser.variables, adamw, course)
     }
 
+    /// Whether these very weights lie there already, in a whole model folder. To write them again would only push out what stays as
+    /// `<out>.previous`.
+    fn is_written(&self, guesser: &Guesser, out: &Path) -> Result<bool> {
+        let is_whole = Artifacts::open(out).is_ok_and(|written| written.tokenizer == self.base.tokenizer);
+        Ok(is_whole && holds(&out.join(file::WEIGHTS), &guesser.tensors(self.base)?)?)
+    }
+
     /// A folder that transformers opens as `BertForMaskedLM`, and paidan as a base model.
-    fn write(&self, guesser: &Guesser, course: &Course, out: &Path) -> Result<()> {
-        let new = fresh_beside(out)?;
+    fn write(&self, guesser: &Guesser, course: &Course, held: &Held) -> Result<()> {
+        let new = fresh_beside(held)?;
         let mut config = self.base.config.clone();
         config.architectures = vec!["BertForMaskedLM".to_owned()];
         config.torch_dtype = Some("float16".to_owned());
@@ -146,14 +159,15 @@ impl Adaptation<'_> {
         write_tensors(&guesser.tensors(self.base)?, &new.join(file::WEIGHTS))?;
         write_flushed(&new.join("README.md"), course.card(&self.base.folder, self.passages).as_bytes())?;
         Artifacts::open(&new).context("the adapted model does not open")?;
-        take_place(&new, out)
+        take_place(&new, held)
     }
 }
 
 /// Reads on with a base model in the orders of some files.
 pub fn adapt(orders: &[PathBuf], base: &Path, out: &Path, config: &AdaptConfig, resume: bool) -> Result<Course> {
+    let place = Place::at(out)?;
     let passages = Passages::read(orders)?;
     let base = Artifacts::open(base).context("the base model was refused")?;
     let tokenizer = AppealTokenizer::from_bytes(&base.tokenizer)?;
-    Adaptation { config, base: &base, tokenizer: &tokenizer, passages: &passages }.run(out, resume)
+    Adaptation { config, base: &base, tokenizer: &tokenizer, passages: &passages }.run(place, resume)
 }

@@ -3,6 +3,7 @@
 //! A note is written after an order was dispatched and never helps to route it. Here nothing is routed: who did what about such an
 //! appeal is what the model is to learn of its trade.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -74,28 +75,40 @@ pub struct Passages {
     pub sha256: Vec<String>,
     /// How many have a note.
     pub noted: usize,
+    read: HashSet<String>,
+    again: usize,
 }
 
 impl Passages {
-    /// Reads files of JSON lines, labelled or not. Rows that cannot be read are named and left out.
+    /// Reads files of JSON lines, labelled or not. Rows that cannot be read are named and left out. A file that is named twice is
+    /// refused: each of its orders would count twice. An order that stands in two files does, and that is said.
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
-        let mut passages = Self { all: Vec::new(), sha256: Vec::new(), noted: 0 };
-        for path in paths {
-            passages.add(path)?;
+        let mut passages = Self { all: Vec::new(), sha256: Vec::new(), noted: 0, read: HashSet::new(), again: 0 };
+        for (at, path) in paths.iter().enumerate() {
+            passages.add(path, &paths[..at])?;
         }
         if passages.all.is_empty() {
             bail!("no order can be read; each line is a JSON object with order_id and appeal or content");
         }
         crate::say(&format!("{} orders to read, {} with a note", passages.all.len(), passages.noted));
+        if passages.again > 0 {
+            crate::say(&format!("{} of them were read before under the same order_id, and count once more", passages.again));
+        }
         Ok(passages)
     }
 
-    fn add(&mut self, path: &Path) -> Result<()> {
+    fn add(&mut self, path: &Path, before: &[PathBuf]) -> Result<()> {
+        let (read, again) = (&mut self.read, &mut self.again);
         let rows = read_rows(path, |order, _, bytes| {
             // A note that is no text is as good as none.
             let note = serde_json::from_slice::<Noted>(bytes).ok().and_then(|noted| noted.handling_note);
+            *again += usize::from(!read.insert(order.order_id.clone()));
             Ok(Passage::new(&order, note.as_deref()))
         })?;
+        if let Some(same) = self.sha256.iter().position(|sha256| *sha256 == rows.sha256) {
+            let same = before[same].display();
+            bail!("--orders {}: holds the same as --orders {same}; name it once", path.display());
+        }
         report_faults(path, &rows.faults);
         self.noted += rows.good.iter().filter(|passage| passage.note.is_some()).count();
         self.all.extend(rows.good);

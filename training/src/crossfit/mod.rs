@@ -25,11 +25,12 @@ pub use said::CrossWeights;
 use said::{Row, Said, hearings};
 pub use takeover::StrengthRow;
 
-use crate::checkpoint::{RunFolder, beside, write_flushed};
+use crate::checkpoint::{beside, rename, sync_folder, write_flushed};
 use crate::config::{TrainConfig, ensure_fits};
 use crate::dataset::{Labels, Orders, share_of};
 use crate::dispute::Hearing;
 use crate::examples::{Example, InputKind};
+use crate::held::{Held, lock};
 use crate::history::history;
 use crate::lore::Lore;
 use crate::optimizer::AdamW;
@@ -129,6 +130,7 @@ impl Crossfit<'_> {
         ensure!(self.folds >= 2, "--folds must be at least 2, not {}", self.folds);
         ensure_fits(self.config.max_tokens, self.base)?;
         std::fs::create_dir_all(out).with_context(|| format!("{}: cannot be created", out.display()))?;
+        let _held = lock(out)?;
         self.claim(out)?;
         let mut said: BTreeMap<String, Said> = BTreeMap::new();
         for fold in 0..self.folds {
@@ -172,10 +174,11 @@ impl Crossfit<'_> {
         if !path.is_file() {
             let new = beside(&path, "new");
             write_flushed(&new, &serde_json::to_vec_pretty(&made_from)?)?;
-            return std::fs::rename(&new, &path).with_context(|| format!("{}: cannot be written", path.display()));
+            return rename(&new, &path);
         }
-        let before: Claim =
-            serde_json::from_slice(&std::fs::read(&path)?).with_context(|| format!("{}: cannot be read", path.display()))?;
+        let named = || format!("{}: cannot be read", path.display());
+        let bytes = std::fs::read(&path).with_context(named)?;
+        let before: Claim = serde_json::from_slice(&bytes).with_context(named)?;
         ensure!(
             before == made_from,
             "{}: made from other orders, another base, configuration or number of folds; name another folder",
@@ -213,10 +216,11 @@ impl Crossfit<'_> {
             has_dispute_head: Labels::has_disputes(self.orders),
             inputs: [share, self.orders.sha256.clone(), self.base.weights_sha256.clone()],
         };
-        trainer.run(path, true)?;
+        let held = Held::take(path)?;
+        trainer.run(&held.run, true)?;
         let trainee = trainer.trainee()?;
         let mut adamw = AdamW::new(&trainee.variables, config.weight_decay, config.max_gradient_norm);
-        trainer.restore(&RunFolder::open(path)?, &trainee, &mut adamw)?;
+        trainer.restore(&held.run, &trainee, &mut adamw)?;
         let (encoder, limit) = (trainee.encoder(&self.base.config)?, self.base.config.max_position_embeddings);
         let seen = answer(&encoder, &learnt, self.tokenizer, InputKind::TextOnly, limit)?;
         let lore = Lore::of(learnt_from.iter().copied(), &learnt, &seen, self.labels)?;
@@ -230,7 +234,7 @@ impl Crossfit<'_> {
         }
         let new = beside(path, "new");
         write_flushed(&new, lines.as_bytes())?;
-        std::fs::rename(&new, path).with_context(|| format!("{}: cannot be written", path.display()))
+        rename(&new, path)
     }
 
     /// Calibrates what was said and writes it down.
@@ -261,7 +265,6 @@ impl Crossfit<'_> {
                 doubts.push((mean[*row], mean[other], &order.order_id, *row, other));
             }
         }
-        write_flushed(&out.join(TEACHER), teacher.as_bytes())?;
         doubts.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.total_cmp(&a.1)));
         let mut table = String::from("order_id\tdepartment\tprobability\tlikelier\tprobability\n");
         for (own, others, order_id, row, other) in doubts {
@@ -285,6 +288,7 @@ impl Crossfit<'_> {
         if let Some(weights) = CrossWeights::fit(heard, takeover::best(&takeover)) {
             write_flushed(&out.join(WEIGHTS), &serde_json::to_vec_pretty(&weights)?)?;
         }
+        put_last(&out.join(TEACHER), teacher.as_bytes())?;
         Ok(CrossfitReport { orders: rows.len(), kinds, takeover, folder: out.to_owned() })
     }
 
@@ -295,6 +299,14 @@ impl Crossfit<'_> {
         let named = kept.map(|(probability, department)| (department.id.clone(), round(*probability)));
         Lesson { order_id: order.order_id.clone(), probabilities: named.collect() }
     }
+}
+
+/// Writes the file that says that all is done: it comes whole, by a rename, when everything else is on disk.
+fn put_last(path: &Path, bytes: &[u8]) -> Result<()> {
+    let new = beside(path, "new");
+    write_flushed(&new, bytes)?;
+    rename(&new, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Refuses the folder of a crossfit that is not done, or of other orders: what was said of those, by models that learnt from them,

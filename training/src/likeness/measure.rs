@@ -10,11 +10,12 @@ use super::{Read, Report, study};
 use crate::amend::amend;
 use crate::dataset::{Labels, Orders};
 use crate::examples::{Example, InputKind};
+use crate::held::Held;
 use crate::opening::Opened;
 use crate::validate::{Answers, answer};
 
 /// Tries the rulings that past orders stand for on later ones. `write` puts the bounds into the folder's `calibration.json`.
-pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<Report> {
+pub fn measure(model: &Path, training: &Path, validation: &Path, write: Option<&Held>) -> Result<Report> {
     let Opened { artifacts, training, validation } = Opened::read(model, training, validation)?;
     let labels = Labels::collect(&training)?;
     let same = labels.departments.iter().map(|one| &one.id).eq(artifacts.departments.iter().map(|one| &one.id));
@@ -34,8 +35,8 @@ pub fn measure(model: &Path, training: &Path, validation: &Path, write: bool) ->
     let (text, category) = (read(&validation, InputKind::TextOnly)?, read(&validation, InputKind::WithCategory)?);
     let later = Read::both_inputs(&validation.orders, &text, &category, &artifacts.calibration);
     let report = study(&labels, &Read::of_training(&training.orders, &past), &later);
-    if write {
-        amend(model, |calibration| calibration.precedents = report.bounds.clone())?;
+    if let Some(held) = write {
+        amend(held, |calibration| calibration.precedents = report.bounds.clone())?;
     }
     Ok(report)
 }

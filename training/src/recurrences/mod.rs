@@ -29,6 +29,7 @@ pub use trial::{Outcome, Touched};
 use trial::{Trial, routed, same_as_served, tried};
 
 use crate::amend::amend;
+use crate::held::Held;
 use crate::opening::Opened;
 
 /// Rulings that are tried: those of the largest groups.
@@ -70,7 +71,7 @@ pub struct Agreement {
 
 /// Groups the training orders' disputes and tries their rulings on the validation orders; with `write` the bound goes into the model
 /// folder.
-pub fn backtest(model: &Path, training: &Path, validation: &Path, write: bool) -> Result<Report> {
+pub fn backtest(model: &Path, training: &Path, validation: &Path, write: Option<&Held>) -> Result<Report> {
     let Opened { artifacts, training, validation } = Opened::read(model, training, validation)?;
     let router = Router::from_artifacts(artifacts, Setting::default()).context("the model was refused")?;
     let disputes = disputes(&router, &training.orders)?;
@@ -93,8 +94,8 @@ pub fn backtest(model: &Path, training: &Path, validation: &Path, write: bool) -
             }
         }
     }
-    if write {
-        amend(model, |calibration| calibration.recurrence_similarity = bound)?;
+    if let Some(held) = write {
+        amend(held, |calibration| calibration.recurrence_similarity = bound)?;
     }
     let found = recurrences(disputes.clone(), |_| false, bound);
     let grouped = found.disputes - found.single;

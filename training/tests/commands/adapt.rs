@@ -90,6 +90,54 @@ fn an_adaptation_that_is_killed_again_and_again_ends_as_an_unbroken_one() {
 }
 
 #[test]
+fn an_adaptation_that_is_done_is_not_written_once_more() {
+    let workshop = unlabelled();
+    workshop.write("adapt.toml", CONFIG.replace("epochs = 12", "epochs = 1").as_bytes());
+    assert_success(&adapt(&workshop, "adapted", &[]));
+    let first = workshop.weights("adapted");
+    workshop.write("adapt.toml", format!("seed = 9\n{}", CONFIG.replace("epochs = 12", "epochs = 1")).as_bytes());
+    assert_success(&adapt(&workshop, "adapted", &[]));
+    let second = workshop.weights("adapted");
+    assert_ne!(first, second);
+    let output = adapt(&workshop, "adapted", &["--resume"]);
+    assert_success(&output);
+    assert!(
+        stderr(&output).contains("adapted: this run is done") && stderr(&output).contains("nothing is changed"),
+        "{output:?}"
+    );
+    assert_eq!((workshop.weights("adapted.previous"), workshop.weights("adapted")), (first, second.clone()));
+    // A model that is not whole is written again.
+    std::fs::remove_file(workshop.path("adapted/tokenizer.json")).expect("removed");
+    assert_success(&adapt(&workshop, "adapted", &["--resume"]));
+    assert!(workshop.path("adapted/tokenizer.json").is_file() && workshop.weights("adapted") == second);
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_refused_and_an_order_in_two_files_is_said() {
+    let workshop = unlabelled();
+    workshop.write("adapt.toml", CONFIG.replace("epochs = 12", "epochs = 1").as_bytes());
+    std::fs::copy(workshop.path("train.jsonl"), workshop.path("copy.jsonl")).expect("copied");
+    workshop.write("more.jsonl", orders(20, 150).as_bytes());
+    let with = |name: &str| {
+        let path = workshop.path(name).to_string_lossy().into_owned();
+        adapt(&workshop, "adapted", &["--orders", &path])
+    };
+    for same in ["train.jsonl", "copy.jsonl"] {
+        let output = with(same);
+        assert_eq!(output.status.code(), Some(65));
+        assert!(stderr(&output).contains(&format!("{same}: holds the same as --orders")), "{}", stderr(&output));
+    }
+    assert!(!workshop.path("adapted.run").exists());
+    let output = with("more.jsonl");
+    assert_success(&output);
+    let said = stderr(&output);
+    assert!(
+        said.contains("180 orders to read") && said.contains("10 of them were read before under the same order_id"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_checkpoint_of_other_orders_or_another_configuration_is_refused() {
     let workshop = unlabelled();
     assert_success(&adapt(&workshop, "adapted", &[]));

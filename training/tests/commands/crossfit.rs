@@ -103,7 +103,7 @@ fn a_teacher_changes_what_is_learnt_and_stands_in_the_manifest() {
     let folder = lessons(&workshop, &text);
     let output = workshop.train("taught", &["--crossfit", &folder]);
     assert_success(&output);
-    assert!(stderr(&output).contains("the teacher answers 64 of 64 training orders"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the teacher answers all 64 training orders"), "{}", stderr(&output));
     assert_success(&workshop.train("untaught", &[]));
     assert_ne!(workshop.losses("taught"), workshop.losses("untaught"));
     let manifest = std::fs::read_to_string(workshop.path("taught/manifest.json")).expect("a manifest");
@@ -122,6 +122,7 @@ fn half_a_teacher_is_none() {
         (r#"{"order_id":"T2","probabilities":{"消防":1.0}}"#, "probabilities.消防: no training order has this department"),
         (r#"{"order_id":"T2","probabilities":{"城管":0.5}}"#, "probabilities sum to 0.5, not to 1"),
         (r#"{"order_id":"T2","probabilities":{"城管":1.5,"交警":-0.5}}"#, "must be between 0 and 1"),
+        (good, "order T1 was answered before"),
         (r#"{"order_id":"T2"}"#, "missing field `probabilities`"),
         ("not json", "expected"),
     ] {
@@ -130,6 +131,32 @@ fn half_a_teacher_is_none() {
         assert_eq!(output.status.code(), Some(65));
         assert!(stderr(&output).contains("teacher.jsonl:2") && stderr(&output).contains(reason), "{}", stderr(&output));
     }
+    // One that was cut off between two lines has no fault in it but its end.
+    let lesson = |i: usize| format!("{}\n", good.replace("T1", &format!("T{i}")));
+    let folder = lessons(&workshop, &(0..63).map(lesson).collect::<String>());
+    let output = workshop.train("model", &["--crossfit", &folder]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(stderr(&output).contains("teacher.jsonl: no answer to order T63 of "), "{}", stderr(&output));
+    assert!(!workshop.path("model.run").exists(), "refused before anything begins");
+}
+
+#[test]
+fn a_crossfit_that_is_stopped_while_it_writes_is_not_done_and_comes_to_its_end_the_next_time() {
+    let workshop = Workshop::new(&QUICK.replace("epochs = 3", "epochs = 1"));
+    // Something in the way of a file stops it where a kill could.
+    for (name, way) in [("doubts.tsv", "a folder"), ("teacher.jsonl.new", "another")] {
+        std::fs::create_dir_all(workshop.path("cross").join(name)).expect("a folder");
+        let output = crossfit(&workshop, "cross").output().expect("runs");
+        assert_eq!(output.status.code(), Some(74), "{way}: {}", stderr(&output));
+        assert!(!workshop.path("cross/teacher.jsonl").exists(), "the mark of being done comes last");
+        let cross = workshop.path("cross").to_string_lossy().into_owned();
+        let said = stderr(&workshop.train("model", &["--crossfit", &cross]));
+        assert!(said.contains("cross: no teacher.jsonl; let paidan-train crossfit come to its end first"), "{said}");
+        std::fs::remove_dir(workshop.path("cross").join(name)).expect("removed");
+    }
+    assert_success(&crossfit(&workshop, "cross").output().expect("runs"));
+    assert_eq!(lines(&workshop.path("cross/teacher.jsonl")).len(), 64);
+    assert!(workshop.path("cross/doubts.tsv").is_file() && !workshop.path("cross/teacher.jsonl.new").exists());
 }
 
 #[test]

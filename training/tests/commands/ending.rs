@@ -17,6 +17,8 @@ fn a_script_learns_by_the_number_what_is_wrong() {
     let (orders, labels) = (path("train.jsonl"), path("labels.tsv"));
     let repeats = |orders: &str, more: &[&str]| ending(&[&["repeats", "--orders", orders, "--labels", &labels], more].concat());
     assert_eq!(repeats(&path("no such.jsonl"), &[]), Some(66));
+    let table = path("no such folder/table.json");
+    assert_eq!(repeats(&path("no such.jsonl"), &["--json", &table]), Some(74), "where the table goes is tried first");
     workshop.write("labels.tsv", b"no labels\n");
     assert_eq!(repeats(&orders, &[]), Some(65));
     assert_eq!(workshop.train("train.jsonl/model", &[]).status.code(), Some(74), "no folder can be made there");

@@ -8,6 +8,7 @@ mod workshop;
 mod adapt;
 mod crossfit;
 mod ending;
+mod held;
 mod recurrences;
 mod refused;
 mod train;

@@ -179,7 +179,10 @@ fn the_mean_of_two_runs_is_calibrated_and_routes_and_says_what_it_is_made_of() {
 
     let refused = |parts: &[&str]| stderr(&average(parts));
     assert!(refused(&["--run", &first]).contains("at least two parts"));
-    assert!(refused(&["--run", &first, "--run", "elsewhere"]).contains("no such run"));
+    let nowhere = average(&["--run", &first, "--run", "elsewhere"]);
+    assert!(stderr(&nowhere).contains("no such run") && nowhere.status.code() == Some(66), "{nowhere:?}");
+    assert!(refused(&["--run", &first, "--run", &first]).contains("first: takes part twice"));
+    assert!(refused(&["--run", &first, "--model", &first]).contains("first: takes part twice"));
     let checkpoint = workshop.path("second.run/checkpoint/progress.json");
     let mut progress: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&checkpoint).expect("a checkpoint")).expect("json");
