@@ -145,6 +145,9 @@ fn page(args: &Args, found: &FoundRecurrences, groups: usize, told: &[&Recurrenc
 fn detail(group: &Recurrence) -> String {
     let named = |party: &Party| format!("{} {} 件", party.department, party.disputes);
     let mut parties = group.contesting.iter().take(PARTIES).map(named).collect::<Vec<_>>().join("、");
+    if parties.is_empty() {
+        parties.push_str("未记录");
+    }
     if group.contesting.len() > PARTIES {
         parties.push_str(&format!(" 等 {} 家", group.contesting.len()));
     }

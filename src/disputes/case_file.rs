@@ -234,8 +234,9 @@ mod tests {
         let embedded =
             |ruling: &Arc<Ruling>| EmbeddedRuling { ruling: Arc::clone(ruling), embeddings: vec![opinion.embedding.clone()] };
         let book = RulingBook::new(2, &[]).with(&standing.iter().map(embedded).collect::<Vec<_>>());
+        let order = OrderRecord { fields, caller: None, closed: false, first_seen: DateTime::UNIX_EPOCH };
         CaseFile::new(Material {
-            course: &Course::new(OrderRecord { fields, caller: None, closed: false }, returns, None),
+            course: &Course::new(order, returns, None),
             events: Vec::new(),
             opinion,
             next,

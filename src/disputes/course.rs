@@ -9,25 +9,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
+use super::OrderRecord;
 use crate::catalog::{Day, Holidays};
-use crate::repeats::CallerMark;
 use crate::routing::{Objection, day_in_the_city, day_of};
 use crate::rulings::{Dispute, RulingId};
-use crate::text::AppealFields;
 
 /// Within how many working days a unit may return an order; the day of the dispatch does not count.
 pub const RETURN_WORKING_DAYS: u32 = 2;
-
-/// An order as it is remembered: its appeal, masked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OrderRecord {
-    /// The appeal; its id is the order's number, its text is masked.
-    pub fields: AppealFields,
-    /// Who called, if the hotline says: not the token, only a mark of it.
-    pub caller: Option<CallerMark>,
-    /// True once it was closed (办结).
-    pub closed: bool,
-}
 
 /// A return (退单) as it was reported.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,6 +201,7 @@ impl Course {
 mod tests {
     use super::*;
     use crate::routing::ReturnReason;
+    use crate::text::AppealFields;
 
     fn returned(id: &str, hour: u32, department: &str, reason: ReturnReason) -> Return {
         let at = format!("2026-03-02T{hour:02}:00:00Z").parse().expect("a time");
@@ -238,7 +227,9 @@ mod tests {
     }
 
     fn course(returns: Vec<Return>) -> Course {
-        Course::new(OrderRecord { fields: AppealFields::default(), caller: None, closed: false }, returns, None)
+        let order =
+            OrderRecord { fields: AppealFields::default(), caller: None, closed: false, first_seen: DateTime::UNIX_EPOCH };
+        Course::new(order, returns, None)
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! Names of places are found by their last characters, since that is where two names of one place agree. Days are kept apart, so
 //! that a day is forgotten at once and a copy of the whole shares what does not change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+use chrono::{DateTime, Duration, Utc};
 
 use super::{CallerMark, Marks};
 use crate::catalog::Day;
@@ -42,6 +44,10 @@ pub struct OpenOrder {
     pub marks: Marks,
     /// Who called, if the hotline says.
     pub caller: Option<CallerMark>,
+    /// The district that it is about, always by one and the same name; empty if nobody said.
+    pub district: String,
+    /// When it was first asked for: it repeats none that came after it.
+    pub first_seen: DateTime<Utc>,
 }
 
 /// The order that another repeats.
@@ -62,6 +68,10 @@ pub struct Repeat {
 pub struct OpenOrders {
     days: BTreeMap<Day, Arc<OfDay>>,
     known: HashMap<String, Day>,
+    /// Orders that were closed, by the day on which that was heard: each may be asked for again, and is no candidate for it.
+    closed: BTreeMap<Day, HashSet<String>>,
+    /// The latest moment at which an order was first asked for.
+    latest: DateTime<Utc>,
 }
 
 /// The orders of one day.
@@ -90,9 +100,28 @@ impl OpenOrders {
         self.known.is_empty()
     }
 
-    /// Adds an order, in place of one of the same id.
-    pub fn insert(&mut self, order: OpenOrder) {
+    /// What is known of an order.
+    pub fn get(&self, id: &str) -> Option<&OpenOrder> {
+        let day = self.known.get(id)?;
+        self.days.get(day)?.orders.get(id).map(Arc::as_ref)
+    }
+
+    /// The moment for an order that is asked for now, and was not before: after all that are known, whatever the clocks of several
+    /// servers say. Otherwise two orders could repeat each other.
+    pub fn moment(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now.max(self.latest + Duration::microseconds(1))
+    }
+
+    /// Adds an order, in place of one of the same id: it was first asked for when that was. One that was closed stays closed.
+    pub fn insert(&mut self, mut order: OpenOrder) {
+        if self.closed.values().any(|ids| ids.contains(&order.id)) {
+            return;
+        }
+        if let Some(before) = self.get(&order.id) {
+            order.first_seen = order.first_seen.min(before.first_seen);
+        }
         self.remove(&order.id);
+        self.latest = self.latest.max(order.first_seen);
         self.known.insert(order.id.clone(), order.day);
         Arc::make_mut(self.days.entry(order.day).or_default()).insert(order);
         while self.known.len() > MAX_OPEN_ORDERS {
@@ -101,7 +130,24 @@ impl OpenOrders {
         }
     }
 
-    /// Takes an order out: it was closed. Nothing happens if there is none of that id.
+    /// Takes out an order that was closed, of which somebody hears on a day. It does not come back, whoever asks for it.
+    pub fn close(&mut self, id: &str, day: Day) {
+        self.remove(id);
+        if self.closed.values().any(|ids| ids.contains(id)) {
+            return;
+        }
+        // Beyond the limit those of earlier days go; where all are of one day, one that is asked for again is a candidate until the
+        // database says better.
+        if self.closed.values().map(HashSet::len).sum::<usize>() >= MAX_OPEN_ORDERS {
+            if self.closed.len() == 1 {
+                return;
+            }
+            self.closed.pop_first();
+        }
+        self.closed.entry(day).or_default().insert(id.to_owned());
+    }
+
+    /// Takes an order out. Nothing happens if there is none of that id.
     pub fn remove(&mut self, id: &str) {
         let Some(day) = self.known.remove(id) else { return };
         if let Some(orders) = self.days.get_mut(&day) {
@@ -112,8 +158,11 @@ impl OpenOrders {
         }
     }
 
-    /// Forgets all orders that came in before a day.
+    /// Forgets all orders that came in, or were closed, before a day.
     pub fn forget_before(&mut self, day: Day) {
+        while self.closed.first_key_value().is_some_and(|(heard, _)| *heard < day) {
+            self.closed.pop_first();
+        }
         if self.days.first_key_value().is_none_or(|(first, _)| *first >= day) {
             return;
         }
@@ -121,13 +170,18 @@ impl OpenOrders {
         self.known.retain(|_, of| *of >= day);
     }
 
-    /// The order that a new one repeats: the likest of those of the days before it, the newest of equals. Never itself: an order of the
-    /// same id is passed over.
+    /// The order that another repeats: the likest of those of the days before it, the newest of equals. Never itself: an order of the
+    /// same id is passed over. One that is known already repeats only what came before it: what came after it repeats it, and of two
+    /// that repeat each other nobody would handle either.
     pub fn find(&self, new: &OpenOrder, window_days: u32) -> Option<Repeat> {
         let first = new.day.checked_sub_days(chrono::Days::new(u64::from(window_days)))?;
         let days = self.days.range(first..=new.day).rev();
+        let known = self.get(&new.id);
+        let came_before = |order: &&OpenOrder| {
+            order.id != new.id && known.is_none_or(|known| (order.first_seen, &order.id) < (known.first_seen, &known.id))
+        };
         let mut best: Option<Repeat> = None;
-        for order in days.flat_map(|(_, orders)| orders.near(new)).filter(|order| order.id != new.id) {
+        for order in days.flat_map(|(_, orders)| orders.near(new)).filter(came_before) {
             if let Some(repeat) = compared(new, order)
                 && best
                     .as_ref()
@@ -189,6 +243,10 @@ fn ending(name: &str) -> String {
 
 /// What two orders have in common, if that is enough for a repeat.
 fn compared(new: &OpenOrder, order: &OpenOrder) -> Option<Repeat> {
+    // The same words in two districts are two things: a road may have a namesake, and the units that handle it differ.
+    if !new.district.is_empty() && !order.district.is_empty() && new.district != order.district {
+        return None;
+    }
     let similarity = new.marks.likeness(&order.marks);
     let same_caller = new.caller.is_some() && new.caller == order.caller;
     if similarity < LEAST_WITH_PLACES.min(LEAST_WITH_CALLER) {

@@ -178,7 +178,11 @@ impl Drafting {
             (None, false) => words,
             (None, true) => {
                 let names: Vec<&str> = contesting.iter().take(3).map(|party| party.department.as_str()).collect();
-                format!("{}之间的争议", names.join("、"))
+                match names.as_slice() {
+                    [] => "各方未记录的争议".to_owned(),
+                    [one] => format!("{one}有异议的争议"),
+                    several => format!("{}之间的争议", several.join("、")),
+                }
             }
         };
         named.chars().take(MATTER).collect()

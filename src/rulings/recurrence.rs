@@ -41,7 +41,7 @@ pub struct Dispute {
     pub embedding: Vec<f32>,
     /// Who handled it in the end; `None` while it is open.
     pub lead: Option<String>,
-    /// Everybody who contested it, the lead included if it was one of them.
+    /// Everybody who contested it, the lead included if it was one of them; nobody if that was not recorded.
     pub contesting: Vec<String>,
     /// Where; empty if not known.
     pub district: String,
@@ -55,8 +55,9 @@ impl Dispute {
         if ruling.scope != Scope::Case || ruling.status != Status::InForce {
             return None;
         }
-        let mut contesting = vec![ruling.lead.clone()];
-        contesting.extend(ruling.positions.iter().map(|position| position.department.clone()).chain(ruling.excluded.clone()));
+        // Who was ruled to lead may never have been asked before: it contests only if it said something.
+        let positions = ruling.positions.iter().map(|position| position.department.clone());
+        let mut contesting: Vec<String> = positions.chain(ruling.excluded.clone()).collect();
         let mut seen = BTreeSet::new();
         contesting.retain(|name| seen.insert(name.clone()));
         Some(Self {

@@ -132,9 +132,8 @@ fn without_person(order_id: &str) -> String {
     if is_persons_number(order_id) { masked(order_id) } else { order_id.to_owned() }
 }
 
-/// An appeal as it may be kept: its words masked, its number as it is, nothing proposed, and a day of receipt.
+/// An appeal as it may be kept: its words masked, its number as it is, nothing proposed.
 pub(super) fn kept(fields: AppealFields) -> AppealFields {
-    let today = || crate::routing::day_in_the_city(chrono::Utc::now()).map(|day| day.to_string()).unwrap_or_default();
     AppealFields {
         id: fields.id.trim().to_owned(),
         text: masked_as_written(fields.text.trim_end()),
@@ -142,7 +141,7 @@ pub(super) fn kept(fields: AppealFields) -> AppealFields {
         appeal_type: masked_as_written(&fields.appeal_type),
         district: masked_as_written(&fields.district),
         channel: masked_as_written(&fields.channel),
-        received_at: if fields.received_at.is_empty() { today() } else { fields.received_at },
+        received_at: fields.received_at,
         proposed_departments: Vec::new(),
     }
 }

@@ -47,6 +47,7 @@ pub use config::{ServiceConfig, ServiceConfigError};
 pub use metrics::{Metrics, MetricsSnapshot};
 pub use run::{ServeError, Server, Serving};
 
+use crate::catalog::DepartmentCatalog;
 use crate::model::{Cores, ModelInfo};
 use crate::routing::{Decision, PreparedAppeal, RouteError, Router, day_in_the_city};
 use crate::text::Appeal;
@@ -59,6 +60,10 @@ pub trait Route: Send + Sync + 'static {
     fn prepare(&self, appeal: &Appeal) -> Result<PreparedAppeal, RouteError>;
     /// One decision for each appeal, in order; runs on a model thread.
     fn route(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError>;
+    /// The dispatch catalogue in use, if there is one.
+    fn catalog(&self) -> Option<Arc<DepartmentCatalog>> {
+        None
+    }
 }
 
 impl Route for Router {
@@ -76,6 +81,10 @@ impl Route for Router {
 
     fn route(&self, batch: &[PreparedAppeal], cores: Cores) -> Result<Vec<Decision>, RouteError> {
         Router::route_on(self, batch, cores)
+    }
+
+    fn catalog(&self) -> Option<Arc<DepartmentCatalog>> {
+        Router::catalog(self)
     }
 }
 

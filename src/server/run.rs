@@ -115,7 +115,8 @@ impl Server {
         let queue = Queue::new(config.queue_capacity, config.stream_capacity(), Arc::clone(&metrics));
         let batcher = Batcher::start(&router, &queue, &metrics, &config).map_err(ServeError::Threads)?;
         let (drain, draining) = watch::channel(false);
-        let (open_orders, returned) = (OpenOrderDesk::new(config.open_order_days), ReturnedOrders::default());
+        let (open_orders, returned) =
+            (OpenOrderDesk::new(config.open_order_days, Arc::clone(&router)), ReturnedOrders::default());
         let (audit, trail_writer) = match &rulings {
             Some(desk) => {
                 tokio::spawn(Arc::clone(desk).follow(draining.clone()));

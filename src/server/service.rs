@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use chrono::Utc;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,7 +13,7 @@ use super::audit::AuditTrail;
 use super::config::ServiceConfig;
 use super::deadline::Arrival;
 use super::metrics::Metrics;
-use super::open_orders::{OpenOrderDesk, Sought};
+use super::open_orders::{Found, OpenOrderDesk, Sought};
 use super::proto;
 use super::queue::{Answer, Job, Place, Queue};
 use super::returned_orders::{Returned, ReturnedOrders};
@@ -33,7 +34,7 @@ pub(super) struct Desk {
     pub(super) draining: watch::Receiver<bool>,
     texts: TextThreads,
     pub(super) audit: AuditTrail,
-    open_orders: OpenOrderDesk,
+    pub(super) open_orders: OpenOrderDesk,
     pub(super) returned: ReturnedOrders,
 }
 
@@ -70,24 +71,28 @@ impl Desk {
         let asked = convert::asked(request)?;
         // While somebody is still typing an appeal has no number, and is not remembered. A phone in its place is no number either.
         let number = Some(asked.fields.id.trim()).filter(|id| !id.is_empty() && !is_persons_number(id));
-        let remembered = number.map(|_| OrderRecord { fields: asked.fields.clone(), caller: asked.caller, closed: false });
-        let sought = Sought {
-            id: number.unwrap_or_default().to_owned(),
-            text: asked.fields.text.clone(),
-            received_at: asked.fields.received_at.clone(),
-            caller: asked.caller,
-        };
+        let remembered = number.map(|_| asked.fields.clone());
         let Returned { objections, settled_by, district } = number.map(|number| self.returned.of(number)).unwrap_or_default();
+        let number = number.unwrap_or_default().to_owned();
         let mut fields = asked.fields;
         if let Some(district) = district {
             fields.district = district;
         }
+        let sought = Sought {
+            id: number,
+            text: fields.text.clone(),
+            received_at: fields.received_at.clone(),
+            district: fields.district.clone(),
+            caller: asked.caller,
+        };
         let prepared = self.prepare(fields).await?.returned(objections, settled_by);
         // In this order: the model works on it in the meantime.
         let (answer, found) =
             tokio::join!(biased; self.answer(prepared, place, arrived, deadline), self.open_orders.seek(sought, &self.texts));
         let mut response = convert::response(answer?, self.router.info(), asked.appeal_id, asked.max_departments);
+        let first_seen = found.as_ref().map_or_else(Utc::now, Found::first_seen);
         self.open_orders.answered(found, &mut response);
+        let remembered = remembered.map(|fields| OrderRecord { fields, caller: asked.caller, closed: false, first_seen });
         self.audit.answered(&response, remembered);
         Ok(response)
     }

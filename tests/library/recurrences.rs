@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paidan::catalog::Day;
 use paidan::model::{Likeness, StandingBound};
-use paidan::rulings::{Dispute, MAX_DISPUTES, Recurrences, RulingBook, RulingDraft, recurrences};
+use paidan::rulings::{Dispute, MAX_DISPUTES, PositionDraft, Recurrences, RulingBook, RulingDraft, recurrences};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -179,8 +179,14 @@ fn a_case_ruling_in_force_is_the_dispute_that_it_settled() {
     assert_eq!((settled.order.as_str(), settled.lead.as_deref(), settled.day), ("Q1", Some("供电"), day("2026-01-10")));
     assert_eq!(
         (settled.contesting, settled.matter),
-        (vec!["供电".to_owned(), "城管".to_owned()], vec!["市政".to_owned(), "路灯".to_owned()])
+        (vec!["城管".to_owned()], vec!["市政".to_owned(), "路灯".to_owned()]),
+        "who was only ruled to lead contested nothing"
     );
+    let said =
+        ["水务", "供电"].map(|department| PositionDraft { department: department.to_owned(), ..PositionDraft::default() });
+    let heard = RulingDraft { positions: said.to_vec(), ..draft.clone() };
+    let heard = Dispute::of(&embedded(&heard, &[axis(0)])).expect("a dispute");
+    assert_eq!(heard.contesting, ["水务", "供电", "城管"]);
     let withdrawn = RulingDraft { status: "withdrawn".to_owned(), ..draft.clone() };
     assert_eq!(Dispute::of(&embedded(&withdrawn, &[axis(0)])), None);
     assert_eq!(Dispute::of(&embedded(&standing("s1", "路灯坏了", "供电"), &[axis(0)])), None);

@@ -13,7 +13,13 @@ fn day(number: u32) -> Day {
 }
 
 fn order(id: &str, number: u32, text: &str) -> OpenOrder {
-    OpenOrder { id: id.to_owned(), day: day(number), marks: Marks::of(text), caller: None }
+    let first_seen = day(number).and_hms_opt(9, 0, 0).expect("a time").and_utc();
+    let id = id.to_owned();
+    OpenOrder { id, day: day(number), marks: Marks::of(text), caller: None, district: String::new(), first_seen }
+}
+
+fn within(district: &str, order: OpenOrder) -> OpenOrder {
+    OpenOrder { district: district.to_owned(), ..order }
 }
 
 fn called(caller: &str, order: OpenOrder) -> OpenOrder {
@@ -109,6 +115,54 @@ fn an_order_never_repeats_itself_nor_one_that_is_closed_too_old_or_later() {
     orders.remove("A1");
     orders.remove("A9");
     assert!(orders.is_empty() && found(&orders, &order("A2", 2, SMOKE)).is_none());
+}
+
+#[test]
+fn of_two_that_are_alike_the_later_repeats_the_earlier_however_often_either_is_asked_for() {
+    let (first, second) = (order("B1", 1, SMOKE), order("A2", 2, SMOKE));
+    // Asked for again on a later day; the days that the hotline gives do not tell which came first.
+    for again in [2, 3] {
+        let mut orders = OpenOrders::of([first.clone(), second.clone()]);
+        for _ in 0..2 {
+            let first = order("B1", again, SMOKE);
+            assert_eq!(found(&orders, &first), None, "what came after it repeats it");
+            orders.insert(first);
+            assert_eq!(found(&orders, &order("A2", again, SMOKE)), Some("B1".to_owned()));
+        }
+    }
+}
+
+#[test]
+fn what_comes_new_came_after_all_that_are_known_whatever_the_clock_says() {
+    let orders = OpenOrders::of([order("A1", 5, SMOKE)]);
+    let known = order("A1", 5, SMOKE).first_seen;
+    let [behind, ahead] = [known - chrono::Duration::hours(1), known + chrono::Duration::hours(1)];
+    assert!(orders.moment(behind) > known && orders.moment(known) > known);
+    assert_eq!(orders.moment(ahead), ahead);
+}
+
+#[test]
+fn the_same_words_in_two_districts_are_no_repeat_and_where_one_names_none_they_may_be() {
+    let orders = OpenOrders::of([within("东区", called("c1", order("A1", 1, SMOKE)))]);
+    let new = |district| within(district, called("c1", order("A2", 2, SMOKE)));
+    assert_eq!(found(&orders, &new("西区")), None, "not even of the same caller");
+    assert_eq!(found(&orders, &new("东区")), Some("A1".to_owned()));
+    assert_eq!(found(&orders, &new("")), Some("A1".to_owned()));
+}
+
+#[test]
+fn a_closed_order_that_is_asked_for_again_is_no_candidate_again() {
+    let mut orders = OpenOrders::of([order("A1", 1, SMOKE)]);
+    orders.close("A1", day(2));
+    // One that this server has never heard of may be closed as well.
+    orders.close("A2", day(2));
+    for closed in ["A1", "A2"] {
+        orders.insert(order(closed, 3, SMOKE));
+    }
+    assert!(orders.is_empty() && found(&orders, &order("A3", 3, SMOKE)).is_none());
+    orders.forget_before(day(3));
+    orders.insert(order("A1", 3, SMOKE));
+    assert_eq!(orders.len(), 1, "a month later it is the database that knows");
 }
 
 #[test]

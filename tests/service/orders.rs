@@ -152,6 +152,30 @@ async fn the_district_that_a_unit_corrected_stays_the_orders_own() {
 }
 
 #[tokio::test]
+async fn what_people_decided_on_is_not_rewritten_by_what_is_routed_under_its_number_later() {
+    for database in databases().await {
+        let place = place(&database.url).await;
+        for order in ["returned", "closed", "open"] {
+            place.route(order, APPEALS[0]).await;
+        }
+        place.report(returned("returned", "城管", "2026-03-02T02:00:00Z")).await.expect("reported");
+        let close = proto::CloseOrderRequest { order_id: "closed".to_owned(), actor: "坐席".to_owned() };
+        place.disputes().await.close_order(close).await.expect("closed");
+        for order in ["returned", "closed", "open"] {
+            let appeal = proto::Appeal { id: order.to_owned(), text: APPEALS[1].to_owned(), ..proto::Appeal::default() };
+            let request = proto::RouteAppealRequest { appeal: Some(appeal), ..proto::RouteAppealRequest::default() };
+            place.server.client().await.route_appeal(request).await.expect("an answer");
+        }
+        stop(place).await;
+        for (order, text) in [("returned", APPEALS[0]), ("closed", APPEALS[0]), ("open", APPEALS[1])] {
+            let fields = database.store.course(order).await.expect("a database").expect("an order").order.fields;
+            let kept = (fields.text.as_str(), fields.district.as_str(), fields.received_at.as_str());
+            assert_eq!(kept, (text, "东区", "2026-03-02T01:00:00Z"), "{} {order}", database.name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_came_back_is_not_advised_to_go_there_again_whoever_asks() {
     for database in databases().await {
         let place = place(&database.url).await;

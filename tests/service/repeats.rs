@@ -42,6 +42,35 @@ async fn an_appeal_that_was_answered_with_an_id_is_named_when_it_is_repeated_but
 }
 
 #[tokio::test]
+async fn of_two_orders_that_are_alike_the_second_repeats_the_first_and_the_first_asked_again_repeats_none() {
+    let folder = tiny_model();
+    let router = Arc::new(Router::open(folder.path()).expect("a model"));
+    let server = Running::start(&router, config()).await;
+    let mut client = server.client().await;
+    for (order, repeated) in [("Z1", None), ("A2", Some("Z1")), ("Z1", None), ("A2", Some("Z1")), ("Z1", None)] {
+        let found = ask(&mut client, appeal(order, SMOKE, "")).await.repeated_order;
+        assert_eq!(found.map(|one| one.order_id).as_deref(), repeated, "{order}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_asked_for_again_without_its_time_stays_one_of_its_day() {
+    let folder = tiny_model();
+    let router = Arc::new(Router::open(folder.path()).expect("a model"));
+    let server = Running::start(&router, config()).await;
+    let mut client = server.client().await;
+    let mut old = appeal("A1", SMOKE, "");
+    let time = SystemTime::now() - std::time::Duration::from_secs(20 * 86_400);
+    old.appeal.as_mut().expect("an appeal").receive_time = Some(time.into());
+    ask(&mut client, old).await;
+    ask(&mut client, appeal("A1", SMOKE, "")).await;
+    // Weeks later only nearly the same words are the same thing.
+    let like = "甲乙路烧烤店油烟太大，严重影响居民休息";
+    assert_eq!(ask(&mut client, text(like)).await.repeated_order, None);
+    assert_eq!(ask(&mut client, text(SMOKE)).await.repeated_order.expect("a repeat").order_id, "A1");
+}
+
+#[tokio::test]
 async fn the_same_caller_is_recognised_by_a_token_and_a_token_that_is_too_long_is_refused() {
     let folder = tiny_model();
     let router = Arc::new(Router::open(folder.path()).expect("a model"));

@@ -1,8 +1,8 @@
 //! Returns on a real server: whoever reports them twice, late, out of order or wrongly leaves the same state, or hears why not.
 
 use paidan::server::proto::{
-    CaseCause, CloseOrderRequest, GetCaseFileRequest, ListRecurrencesRequest, RecordDispatchRequest, ReportReturnRequest,
-    ReturnReason,
+    CaseCause, CloseOrderRequest, DecidingBody, GetCaseFileRequest, ListRecurrencesRequest, RecordDispatchRequest,
+    RecordRulingRequest, ReportReturnRequest, ReturnReason, Ruling, RulingScope,
 };
 use paidan::store::StoreError;
 use tonic::Code;
@@ -232,6 +232,9 @@ async fn a_late_return_is_taken_and_told() {
         actor: "坐席".to_owned(),
     };
     place.rulings().await.record_dispatch(dispatch).await.expect("recorded");
+    let other = ReportReturnRequest { return_time: None, ..returned("2", DEPARTMENTS[2], "2026-03-03T02:00:00Z") };
+    let other = place.report(other).await.expect("an answer");
+    assert_eq!((other.deadline_date.as_str(), other.late), ("", None), "it was sent to another: that is not its time");
     let now = ReportReturnRequest { return_time: None, ..returned("2", DEPARTMENTS[1], "2026-03-03T02:00:00Z") };
     let now = place.report(now).await.expect("an answer");
     assert_eq!(now.late, Some(false), "by the dispatch that was recorded: {}", now.deadline_date);
@@ -299,6 +302,48 @@ async fn open_cases_that_are_alike_are_told_as_disputes_that_come_back() {
         assert_eq!(contesting, units);
         assert_eq!(group.draft_ruling.as_ref().expect("a draft").lead_department, "", "nobody leads yet");
         assert_eq!(client.list_recurrences(request).await.expect("a list").into_inner(), list, "asked again");
+    }
+}
+
+#[tokio::test]
+async fn an_order_with_an_open_case_that_a_ruling_names_is_one_dispute() {
+    for database in databases().await {
+        let place = place(&database.url).await;
+        let mut client = place.rulings().await;
+        for (i, order) in ["1", "2", "3", "4"].into_iter().enumerate() {
+            place.route(order, APPEALS[0]).await;
+            for unit in [DEPARTMENTS[0], DEPARTMENTS[1]] {
+                place.report(returned(order, unit, "2026-03-03T02:00:00Z")).await.expect("an answer");
+            }
+            // Without the id of its case, which stays open. Nobody decided on the last one.
+            let ruling = Ruling {
+                id: format!("R-{order}"),
+                scope: RulingScope::Case.into(),
+                matter: "路灯".to_owned(),
+                examples: vec![APPEALS[0].to_owned()],
+                orders: vec![order.to_owned()],
+                lead_department: DEPARTMENTS[2].to_owned(),
+                excluded_departments: vec![DEPARTMENTS[0].to_owned()],
+                deciding_body: DecidingBody::Committee.into(),
+                decision_date: "2026-03-04".to_owned(),
+                ..Ruling::default()
+            };
+            let request =
+                RecordRulingRequest { ruling: Some(ruling), actor: "委员会".to_owned(), ..RecordRulingRequest::default() };
+            if i < 3 {
+                client.record_ruling(request).await.expect("recorded");
+            }
+        }
+        let request = ListRecurrencesRequest { min_similarity: Some(0.99), ..ListRecurrencesRequest::default() };
+        let list = client.list_recurrences(request).await.expect("a list").into_inner();
+        let [group] = &list.recurrences[..] else { panic!("{}: {list:?}", database.name) };
+        let mut orders = group.orders.clone();
+        orders.sort_unstable();
+        assert_eq!((list.dispute_count, group.dispute_count), (4, 4), "{}", database.name);
+        assert_eq!(orders, ["1", "2", "3", "4"]);
+        let parties: Vec<(&str, i32)> =
+            group.contesting_parties.iter().map(|party| (party.department.as_str(), party.dispute_count)).collect();
+        assert_eq!(parties, [(DEPARTMENTS[0], 4), (DEPARTMENTS[1], 1)], "who leads contested nothing");
     }
 }
 

@@ -19,7 +19,7 @@ use tonic_types::StatusExt;
 use crate::service_support::Running;
 use crate::support::{DEPARTMENTS, tiny_model};
 
-const HEAD: &str = "version = \"7\"\ncity = \"测试市\"\ndisclaimer = \"仅供测试\"\n[[district]]\nname = \"东区\"\n[[district]]\nname = \"西区\"\n";
+const HEAD: &str = "version = \"7\"\ncity = \"测试市\"\ndisclaimer = \"仅供测试\"\n[[district]]\nname = \"东区\"\n[[district]]\nname = \"西区\"\naliases = [\"西城\"]\n";
 
 const HOLIDAYS: &str = "[[holiday]]\nname = \"国庆\"\nfrom = 2026-10-01\nto = 2026-10-07\n[[workday]]\nday = 2026-10-10\n";
 

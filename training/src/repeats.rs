@@ -120,7 +120,16 @@ fn checked<'a>(
 
 fn open(order: &WorkOrder) -> Result<OpenOrder> {
     let day = order.received_on.with_context(|| format!("order {} has no day", order.order_id))?;
-    Ok(OpenOrder { id: order.order_id.clone(), day, marks: Marks::of(&order.appeal.fields().text), caller: None })
+    let fields = order.appeal.fields();
+    Ok(OpenOrder {
+        id: order.order_id.clone(),
+        day,
+        marks: Marks::of(&fields.text),
+        caller: None,
+        district: fields.district.trim().to_owned(),
+        // Each is looked up among those that came before it.
+        first_seen: chrono::DateTime::UNIX_EPOCH,
+    })
 }
 
 /// The orders, copied until they are a large city's, and the labelled ones looked up among them.

@@ -56,16 +56,13 @@ pub(super) fn note(field: &str, given: &str, most: usize) -> Result<String, Serv
     Ok(crate::text::masked_as_written(text))
 }
 
-/// When the order was last sent to a department before a moment, by the trail; to anybody, if never to it.
+/// When the order was last sent to a department before a moment, by the trail. Where it was only sent to others nobody knows: their
+/// time to return it is not this one's.
 pub(super) fn last_dispatch(entries: &[AuditEntry], department: &str, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let dispatched = entries.iter().filter(|entry| entry.action == Action::Dispatched.name());
-    let at = |entry: &AuditEntry| DateTime::parse_from_rfc3339(&entry.time).ok().map(|time| time.to_utc());
-    let earlier: Vec<(String, DateTime<Utc>)> = dispatched
-        .filter_map(|entry| Some((detail(entry, "department"), at(entry)?)))
-        .filter(|(_, time)| *time <= before)
-        .collect();
-    let own = earlier.iter().rev().find(|(to, _)| to == department);
-    own.or(earlier.last()).map(|(_, time)| *time)
+    let own = dispatched.filter(|entry| detail(entry, "department") == department);
+    let mut times = own.filter_map(|entry| DateTime::parse_from_rfc3339(&entry.time).ok()).map(|time| time.to_utc());
+    times.rfind(|time| *time <= before)
 }
 
 /// A text of an entry's detail; empty if there is none.

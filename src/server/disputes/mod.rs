@@ -84,6 +84,7 @@ impl proto::dispute_service_server::DisputeService for Disputes {
         let actor = rulings::actor(&request.actor)?;
         self.course(&order_id).await?;
         self.rulings.store().close_order(&order_id, &actor).await.map_err(ServiceError::from)?;
+        self.desk.open_orders.close(&order_id);
         Ok(Response::new(proto::CloseOrderResponse {}))
     }
 

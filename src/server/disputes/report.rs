@@ -234,7 +234,7 @@ impl Disputes {
     }
 }
 
-/// The order as it is known, or as it was sent along: until now, and with this return. And what of that has to be kept.
+/// The order as it is known, or as it was sent along: until now, and with this return. And once more if it was not known.
 fn order(report: &Report, course: Option<&Course>) -> Result<(AppealFields, OrderRecord, Option<OrderRecord>), ServiceError> {
     let known = course.map(|course| course.order.clone());
     let adopted = match (&known, &report.appeal) {
@@ -243,7 +243,7 @@ fn order(report: &Report, course: Option<&Course>) -> Result<(AppealFields, Orde
             let request = proto::RouteAppealRequest { appeal: Some(appeal.clone()), ..proto::RouteAppealRequest::default() };
             let asked = routing::asked(request)?;
             let fields = kept(AppealFields { id: report.order_id.clone(), ..asked.fields });
-            OrderRecord { fields, caller: asked.caller, closed: false }
+            OrderRecord { fields, caller: asked.caller, closed: false, first_seen: Utc::now() }.dated()
         }
         (None, None) => return Err(StoreError::NoOrder { order_id: report.order_id.clone() }.into()),
     };
@@ -253,8 +253,8 @@ fn order(report: &Report, course: Option<&Course>) -> Result<(AppealFields, Orde
     }
     // Read before it is kept: an order that cannot be routed is none.
     crate::text::Appeal::parse(order.fields.clone()).map_err(|error| routing::route_error(error.into()))?;
-    let changed = known.as_ref() != Some(&order);
-    Ok((until_now, order.clone(), changed.then_some(order)))
+    let new = known.is_none().then(|| order.clone());
+    Ok((until_now, order, new))
 }
 
 /// The standing ruling that this very return contests.

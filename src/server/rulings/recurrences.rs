@@ -1,7 +1,8 @@
-//! Disputes that come back, over all case rulings in force and all open cases: read, grouped and drafted off the runtime, one grouping at a time, and
-//! kept until a ruling or a case changes, so that the pages of a list and a screen that asks every minute cost next to nothing.
+//! Disputes that come back, over all case rulings in force and all open cases on whose orders there is none: read, grouped and drafted
+//! off the runtime, one grouping at a time, and kept until a ruling or a case changes, so that the pages of a list and a screen that
+//! asks every minute cost next to nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use prost::Message;
@@ -83,8 +84,11 @@ impl RulingDesk {
         {
             return Ok(Arc::clone(found));
         }
-        let Latest { mut disputes, left_out, waiting } = self.latest().await?;
-        let open = self.store.open_courses(MAX_OPEN).await?;
+        let mut open = self.store.open_courses(MAX_OPEN).await?;
+        let orders = open.iter().map(|course| course.order_id().to_owned()).collect();
+        let Latest { mut disputes, left_out, waiting, undecided } = self.latest(orders).await?;
+        // A ruling on an order settles the dispute whether it names the case or not: one order is one dispute.
+        open.retain(|course| undecided.contains(course.order_id()));
         let known = kept.take().map(|kept| kept.embeddings).unwrap_or_default();
         let router = Arc::clone(&self.router);
         let work = move || {
@@ -103,9 +107,10 @@ impl RulingDesk {
         Ok(tokio::task::spawn_blocking(work).await.map_err(|_| RulingError::Panicked)??)
     }
 
-    /// The latest disputes of the database; older ones are let go on the way, however many there are.
-    async fn latest(&self) -> Result<Latest, RulingError> {
-        let mut latest = Latest::default();
+    /// The latest disputes of the database; older ones are let go on the way, however many there are. And which of the orders with an
+    /// open case no case ruling names.
+    async fn latest(&self, open: HashSet<String>) -> Result<Latest, RulingError> {
+        let mut latest = Latest { undecided: open, ..Latest::default() };
         let version = &self.router.info().version;
         let mut number = 0;
         loop {
@@ -117,6 +122,9 @@ impl RulingDesk {
                 let embeddings: Vec<Vec<f32>> = embeddings.map(<[f32]>::to_vec).collect();
                 let is_case = change.stored.ruling.scope == crate::rulings::Scope::Case;
                 latest.waiting += usize::from(is_case && embeddings.is_empty());
+                for order in change.stored.ruling.orders.iter().filter(|_| is_case) {
+                    latest.undecided.remove(order);
+                }
                 latest.push(Dispute::of(&EmbeddedRuling { ruling: Arc::new(change.stored.ruling), embeddings }));
             }
         }
@@ -196,6 +204,8 @@ struct Latest {
     disputes: Vec<Arc<Dispute>>,
     left_out: usize,
     waiting: usize,
+    /// Orders with an open case that no case ruling in force names.
+    undecided: HashSet<String>,
 }
 
 impl Latest {

@@ -4,17 +4,16 @@ use sqlx::AnyConnection;
 
 use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
-use super::orders::{lock, upsert};
+use super::orders::upsert;
 use super::{course_within, written};
 use crate::disputes::{Course, OrderRecord, Return, case_id};
 
 impl Store {
     /// Records a return and answers the course of its order with it. One that is there already changes nothing, also after the
-    /// case was settled; a new one after that is refused. `adopted` is the order itself, for one that was never routed here, or
-    /// whose district is known better now.
+    /// case was settled; a new one after that is refused. `adopted` is the order itself, for one that was never routed here.
     pub async fn report_return(&self, new: Return, adopted: Option<OrderRecord>) -> Result<Course, StoreError> {
         let mut transaction = self.begin().await?;
-        lock(&mut transaction, &new.order_id).await?;
+        super::orders::old_lock(&mut transaction, &new.order_id).await?;
         let before = course_within(&mut transaction, &new.order_id).await?;
         let known = before.as_ref().and_then(|course| course.returns.iter().find(|one| one.id == new.id));
         if let Some(known) = known {
@@ -31,11 +30,19 @@ impl Store {
             Some(Course { order, .. }) if order.closed => return Err(StoreError::OrderClosed { order_id: new.order_id }),
             _ => {}
         }
-        upsert(&mut transaction, adopted.as_slice()).await?;
+        // Of an order that was routed in the meantime what is there counts.
+        let adopted = adopted.filter(|_| before.is_none()).map(OrderRecord::dated);
+        if let Some(adopted) = &adopted {
+            upsert(&mut transaction, &[adopted]).await?;
+        }
         insert(&mut transaction, &new).await?;
         let opened_before = before.and_then(|course| course.case()).map(|(_, opened_at)| opened_at);
         let unknown = || StoreError::NoOrder { order_id: new.order_id.clone() };
         let course = course_within(&mut transaction, &new.order_id).await?.ok_or_else(unknown)?;
+        if new.district.is_some() {
+            // Who looks for repeats reads the order alone.
+            upsert(&mut transaction, &[&course.order]).await?;
+        }
         let mut entries = vec![entry(&new)];
         match (opened_before, course.case()) {
             (None, Some((cause, opened_at))) => {
