@@ -25,6 +25,7 @@ mod repeats;
 mod router;
 mod router_matters;
 mod router_newcomers;
+mod router_orders;
 mod router_reform;
 mod router_returns;
 mod router_rulings;
