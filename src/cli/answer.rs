@@ -99,7 +99,7 @@ fn ground(ground: &Ground) -> Value {
             "kind": "like_duty", "department": named(department), "duty": text, "documents": documents(basis),
             "similarity": similarity, "precision": precision,
         }),
-        Ground::Returned { department, unit, reason, day } => json!({
+        Ground::Returned { department, unit, reason, day, .. } => json!({
             "kind": "returned", "department": named(department), "unit": unit, "reason": reason, "day": day.to_string(),
         }),
         Ground::ContestedRuling { ruling, leads } => json!({

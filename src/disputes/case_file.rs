@@ -229,7 +229,18 @@ mod tests {
 
     /// Of an order of 30 October.
     fn file(text: &str, returns: Vec<Return>, opinion: Decision, next: Decision, standing: &[Arc<Ruling>]) -> CaseFile {
-        let received_at = "2026-10-30".to_owned();
+        file_of("2026-10-30", text, returns, opinion, next, standing)
+    }
+
+    fn file_of(
+        day: &str,
+        text: &str,
+        returns: Vec<Return>,
+        opinion: Decision,
+        next: Decision,
+        standing: &[Arc<Ruling>],
+    ) -> CaseFile {
+        let received_at = day.to_owned();
         let fields = AppealFields { id: "1".to_owned(), text: text.to_owned(), received_at, ..AppealFields::default() };
         let embedded =
             |ruling: &Arc<Ruling>| EmbeddedRuling { ruling: Arc::clone(ruling), embeddings: vec![opinion.embedding.clone()] };
@@ -244,7 +255,7 @@ mod tests {
             catalog: Some(&catalogue()),
             book: &book,
             likeness: &Likeness::default(),
-            day: "2026-10-30".parse().expect("a day"),
+            day: day.parse().expect("a day"),
         })
     }
 
@@ -273,6 +284,15 @@ mod tests {
         let opinion = answer(&[("工商", 0.9), ("城管", 0.1)], Vec::new());
         let file = file("占道经营", returns, opinion, answer(&[("工商", 0.9)], Vec::new()), &[]);
         assert_eq!(told(&file.sides[0]), ("市监", "市场监管局", 0.0, true));
+    }
+
+    #[test]
+    fn an_office_that_was_split_since_it_objected_goes_by_its_own_name() {
+        let opinion = || answer(&[("城管", 0.6), ("市监", 0.2), ("知产", 0.2)], Vec::new());
+        let (course, next) = (vec![returned("工商", "", ReturnReason::DutiesOverlap)], opinion());
+        let file = file_of("2026-11-05", "占道经营", course, opinion(), next, &[]);
+        assert_eq!((told(&file.sides[0]).0, told(&file.sides[0]).1), ("工商", "工商管理局"));
+        assert!(file.draft_text.contains("各方意见：工商管理局：职能交叉。"), "{}", file.draft_text);
     }
 
     #[test]

@@ -122,14 +122,15 @@ pub(super) struct Offices<'a> {
 }
 
 impl Offices<'_> {
-    /// By id, with its name: the id itself only if nobody knows another.
+    /// By id, with its name on the day, or the last one that it had, such as before it was split: the id itself only if nobody knows
+    /// another.
     pub fn named(&self, id: &str) -> Arc<Department> {
         let known = self.answer.departments.iter().find(|one| one.department.id == id);
         let department = |name: &str| Arc::new(Department { id: id.to_owned(), name: name.to_owned(), training_orders: 0 });
         match (known, self.entry(id)) {
             (Some(known), _) => Arc::clone(&known.department),
             (None, Some(entry)) => department(&entry.name),
-            (None, None) => department(id),
+            (None, None) => department(self.catalog.and_then(|catalog| catalog.last_name(id)).unwrap_or(id)),
         }
     }
 

@@ -6,11 +6,12 @@ use super::dispute::{self, Asked, Weighed, Witnesses};
 use super::evidence;
 use super::jurisdiction::{Jurisdiction, OfTheDay, Said};
 use super::newcomers;
+use super::proposed;
 use super::reason;
 use super::returned;
 use super::review;
 use super::router::PreparedAppeal;
-use super::ruled::Rulings;
+use super::ruled::{Rulings, Settling};
 use super::{Decision, RankedDepartment, RouteError, Router};
 use crate::model::calibration::Scales;
 use crate::rulings::{Precedent, RulingBook};
@@ -29,22 +30,30 @@ impl Router {
         }
         let scales = self.scales(appeal);
         let probabilities = scales.department_probabilities(raw.logits, raw.word_margins());
-        // What is answered; what the model says of the appeal itself stays as it is beside it.
-        let mut answered = probabilities.clone();
-        returned::reweigh(&mut answered, &self.info.departments, &appeal.objections, self.takeover.as_ref());
-        let mut order: Vec<usize> = (0..answered.len()).collect();
-        order.sort_by(|a, b| answered[*b].total_cmp(&answered[*a]).then(a.cmp(b)));
-        let ranked =
-            |row: &usize| RankedDepartment { department: self.info.departments[*row].clone(), probability: answered[*row] };
-        let mut ranked: Vec<OfTheDay> = order.iter().map(|row| OfTheDay { ranked: ranked(row), row: *row }).collect();
+        let objections = &appeal.objections[..];
         let jurisdiction = appeal.circumstances.as_ref().and_then(Jurisdiction::of);
-        if let Some(jurisdiction) = &jurisdiction {
-            ranked = jurisdiction.of_the_day(ranked);
+        // What the model says of the appeal itself; what is answered heeds who returned it.
+        let own = self.ranked(&probabilities, jurisdiction.as_ref());
+        let mut ranked = own.clone();
+        if !objections.is_empty() {
+            let mut answered = probabilities.clone();
+            returned::reweigh(&mut answered, &self.info.departments, objections, self.takeover.as_ref());
+            ranked = self.ranked(&answered, jurisdiction.as_ref());
         }
-        let before: Vec<RankedDepartment> = ranked.iter().map(|one| one.ranked.clone()).collect();
-        returned::exclude(&mut ranked, &appeal.objections, jurisdiction.as_ref());
-        // After a merger the lead may be another than the model's first: then its own strongest row speaks for it.
-        let row = ranked[0].row;
+        let opinion: Vec<RankedDepartment> = own.iter().map(|one| one.ranked.clone()).collect();
+        let rulings = Rulings {
+            book,
+            likeness: &self.calibration.precedents,
+            departments: &self.info.departments,
+            jurisdiction: jurisdiction.as_ref(),
+            own: &opinion,
+            objections,
+        };
+        let settling = rulings.settling(appeal.circumstances.as_ref(), raw.embedding);
+        returned::exclude(&mut ranked, objections, jurisdiction.as_ref(), rulings.last_word(settling.as_ref()));
+        // After a merger the lead may be another than the model's first: then its own strongest row speaks for it. Beside a ruling on
+        // the order it is what the model would have said of it.
+        let row = if matches!(settling, Some(Settling::OnOrder { .. })) { own[0].row } else { ranked[0].row };
         let model = reason::model_ground(&self.info.version, &self.info.departments[row], probabilities[row]);
         let cosines = self.cosines(raw.embedding);
         let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
@@ -66,36 +75,47 @@ impl Router {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            split_leads: Vec::new(),
             unseen_proposals: Vec::new(),
+            refused_proposals: Vec::new(),
             embedding: raw.embedding.to_vec(),
             parts: Vec::new(),
         };
         let familiarity = cosines.iter().copied().max_by(f32::total_cmp);
         decision.review_reasons =
             review::reasons(&decision, appeal.encoding.text_tokens(), familiarity, &self.calibration.review);
-        let rulings = Rulings {
-            book,
-            likeness: &self.calibration.precedents,
-            departments: &self.info.departments,
-            jurisdiction: jurisdiction.as_ref(),
-            before: &before,
-            objections: &appeal.objections,
-        };
-        let ruled = rulings.apply(&mut decision, appeal.circumstances.as_ref(), like);
-        returned::note(&mut decision, &appeal.objections);
+        let ruled = rulings.apply(&mut decision, settling, like);
+        returned::note(&mut decision, objections);
+        let proposals = appeal.circumstances.as_ref().map_or(&[][..], |circumstances| &circumstances.proposals);
+        proposed::refuse(&mut decision, proposals, ruled.settled.as_ref(), objections, jurisdiction.as_ref());
         match &jurisdiction {
             Some(jurisdiction) => {
                 // Where a standing ruling applies who leads is settled, and no other candidate is sought.
                 let newcomers = jurisdiction.newcomers.filter(|_| ruled.settled.is_none());
                 let newcomer =
-                    newcomers.and_then(|newcomers| newcomers.name(&mut decision, jurisdiction, &before, &appeal.objections));
-                jurisdiction.complete(&mut decision, Said { model, ruled, newcomer }, &appeal.objections);
+                    newcomers.and_then(|newcomers| newcomers.name(&mut decision, jurisdiction, &opinion, objections));
+                jurisdiction.complete(&mut decision, Said { model, ruled, newcomer }, objections);
             }
             None => reason::without_catalogue(&mut decision, model, ruled),
         }
         let unseen = appeal.circumstances.as_ref().map_or(&[][..], |circumstances| &circumstances.unseen_proposals);
         newcomers::note_proposed(&mut decision, unseen);
         Ok(decision)
+    }
+
+    /// The departments of the day, or the model's where there is no catalogue, likeliest first.
+    fn ranked(&self, probabilities: &[f32], jurisdiction: Option<&Jurisdiction<'_>>) -> Vec<OfTheDay> {
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
+        let ranked = |row: usize| RankedDepartment {
+            department: Arc::clone(&self.info.departments[row]),
+            probability: probabilities[row],
+        };
+        let ranked = order.into_iter().map(|row| OfTheDay { ranked: ranked(row), row }).collect();
+        match jurisdiction {
+            Some(jurisdiction) => jurisdiction.of_the_day(ranked),
+            None => ranked,
+        }
     }
 
     /// Both risks and what raised them.

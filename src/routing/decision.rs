@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ground, Part, RiskFactor};
+use super::{Ground, Part, RefusedProposal, RiskFactor};
 use crate::catalog::Unit;
 use crate::model::Department;
 use crate::rulings::Ruling;
@@ -58,15 +58,17 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// Every department, most likely first: the model's, or, with a catalogue, those that answer for them on the day of the appeal.
-    /// Where a standing ruling applies its lead comes first whatever its probability, which is still the model's. A department that
-    /// the model has never seen stands second, with no probability, where the likeness of its duties speaks for it.
+    /// Where a ruling settles who leads, its lead comes first whatever its probability, which is still the model's; if that lead was
+    /// split since, all that may still take the order do. A department that the model has never seen stands second, with no
+    /// probability, where the likeness of its duties speaks for it.
     pub departments: Vec<RankedDepartment>,
-    /// The same in the model's own order where a standing ruling applies; empty where none does.
+    /// The same in the model's own order where a ruling settles who leads; beside a ruling on this very order with those who returned
+    /// it. Empty where none does.
     pub model_opinion: Vec<RankedDepartment>,
     /// Calibrated probability that this appeal's dispatch is disputed at all; `None` if the model was never taught disputes.
     pub dispute_risk: Option<f32>,
     /// Calibrated probability that a dispatch to the proposed departments comes back; `None` if none was proposed, or one that the
-    /// model has never seen.
+    /// model has never seen, or that cannot get this order at all.
     pub proposed_dispatch_risk: Option<f32>,
     /// What raised either risk above a typical order's, strongest first; empty if the model cannot say.
     pub risk_factors: Vec<RiskFactor>,
@@ -92,8 +94,13 @@ pub struct Decision {
     pub catalog_version: Option<String>,
     /// The standing ruling that would apply, had its lead not returned the order; then none applies.
     pub contested_ruling: Option<Arc<Ruling>>,
+    /// Those that the lead of the ruling was split into since and that may still take the order, if they are several: a person has to
+    /// choose. Empty otherwise.
+    pub split_leads: Vec<Arc<Department>>,
     /// Proposed departments that the model has never seen; empty if it knows all of them.
     pub unseen_proposals: Vec<Arc<Department>>,
+    /// Proposals that this order cannot go by, each with why.
+    pub refused_proposals: Vec<RefusedProposal>,
     /// The normalised [CLS] row, `hidden_size` long: what precedents are searched by.
     pub embedding: Vec<f32>,
     /// The matters that it holds, in the order of the text, if they are of different departments; empty if it is one matter.
@@ -124,8 +131,9 @@ impl Decision {
     pub fn left_out(&self) -> Vec<&Arc<Department>> {
         let mut out: Vec<&Arc<Department>> = Vec::new();
         for ground in &self.basis {
-            let Ground::Returned { department, reason, .. } = ground else { continue };
-            let is = |id: &str| id == department.id;
+            let Ground::Returned { department, heirs, reason, .. } = ground else { continue };
+            // What was split since is named if one of those is that it was split into: they did not return it.
+            let is = |id: &str| id == department.id || heirs.iter().any(|heir| heir.id == id);
             let named = self.departments.iter().any(|one| is(&one.department.id)) || out.iter().any(|known| is(&known.id));
             if reason.disputes_responsibility() && !named {
                 out.push(department);
@@ -162,7 +170,9 @@ impl Decision {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            split_leads: Vec::new(),
             unseen_proposals: Vec::new(),
+            refused_proposals: Vec::new(),
             embedding: Vec::new(),
             parts: Vec::new(),
         }

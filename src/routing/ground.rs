@@ -91,8 +91,10 @@ pub enum Ground {
     },
     /// A unit returned the order: it is not named again where its reason says so.
     Returned {
-        /// Whose function it has.
+        /// Whose function it has; by its last name if it was split since.
         department: Arc<Department>,
+        /// Who answers for that department on the day: itself, several if it was split since, nobody if it is not there yet.
+        heirs: Vec<Arc<Department>>,
         /// The unit by name, if one was named.
         unit: Option<String>,
         /// Why.
@@ -179,7 +181,7 @@ impl std::fmt::Display for Ground {
                 write!(f, "，模型未学习过该单位，留出工单实测准确率{:.0}%", precision * 100.0)?;
                 cited(f, basis)
             }
-            Self::Returned { department, unit, reason, day } => {
+            Self::Returned { department, unit, reason, day, .. } => {
                 let who = unit.as_deref().unwrap_or(&department.name);
                 write!(f, "退单：“{who}”于{day}以“{}”退回", reason.name())
             }

@@ -17,7 +17,7 @@ use super::reason;
 use super::returned::{Objection, ReturnReason};
 use super::ruled::Ruled;
 use super::{Decision, RankedDepartment};
-use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Matter, Place, Unit};
+use crate::catalog::{CatalogDepartment, Day, DepartmentCatalog, District, InForce, Matter, Place, Unit};
 use crate::model::Department;
 use crate::rulings::RulingId;
 use crate::text::{AppealFields, normalize};
@@ -35,6 +35,8 @@ pub struct Circumstances {
     pub district: String,
     /// Text and category, normalised, in which the words of matters, duties and units are looked for.
     pub words: String,
+    /// For each proposed name who is meant by it on the day; several if it was split since.
+    pub proposals: Vec<Vec<Arc<Department>>>,
     /// Departments of the day that were proposed and that no label of the model reaches.
     pub unseen_proposals: Vec<Arc<Department>>,
     /// The catalogue that was in use when the appeal was prepared.
@@ -51,7 +53,8 @@ impl Circumstances {
         }
         let words = normalize(&words);
         let (order, district) = (fields.id.trim().to_owned(), fields.district.clone());
-        Self { order, settled_by: None, day, district, words, unseen_proposals: Vec::new(), active: None }
+        let (proposals, unseen_proposals) = (Vec::new(), Vec::new());
+        Self { order, settled_by: None, day, district, words, proposals, unseen_proposals, active: None }
     }
 
     /// The catalogue that the appeal is answered with; `None` without one.
@@ -85,6 +88,7 @@ pub fn day_in_the_city(moment: chrono::DateTime<chrono::Utc>) -> Option<Day> {
 }
 
 /// A department of the day, with the row of the model that gave it most.
+#[derive(Debug, Clone)]
 pub(super) struct OfTheDay {
     pub ranked: RankedDepartment,
     pub row: usize,
@@ -150,50 +154,89 @@ impl<'a> Jurisdiction<'a> {
     /// Fills in unit, supporting departments, basis and reason. Who supports by a standing ruling does so whatever the matter says.
     pub fn complete(&self, decision: &mut Decision, mut said: Said, objections: &[Objection]) {
         let lead = Arc::clone(&decision.lead().department);
-        let Circumstances { day, district, words, .. } = self.circumstances;
-        let known = self.catalog.district(district);
-        let unit = self.catalog.unit(&lead.id, known, words, *day);
-        decision.unit = self.not_objecting(unit, objections).cloned().map(Arc::new);
+        let meant = self.unit(&lead.id);
+        let unit = meant.and_then(|unit| self.not_objecting(unit, objections));
+        decision.unit = unit.cloned().map(Arc::new);
         decision.supporting_departments = match said.ruled.settled {
             Some(_) => std::mem::take(&mut said.ruled.supporting),
             None => self.supporting(&lead),
         };
         decision.catalog_version = Some(self.catalog.version.clone());
         decision.basis = self.grounds(&lead, said);
-        decision.reason = reason::line(decision, self.place(district, known.is_some(), decision.unit.as_deref()));
+        decision.reason = reason::line(decision, self.unit_note(meant, unit, objections));
     }
 
-    /// What is to be said of the unit: that it is the city's though a district was named, or that the district is missing.
-    fn place(&self, district: &str, known: bool, unit: Option<&Unit>) -> reason::UnitNote {
-        match unit {
-            None => reason::UnitNote::Unknown,
-            Some(Unit { district: Some(_), .. }) => reason::UnitNote::OfDistrict,
-            Some(_) if district.is_empty() => reason::UnitNote::DistrictMissing,
-            Some(_) if !known => reason::UnitNote::DistrictUnknown,
-            Some(_) => reason::UnitNote::OfCity,
+    /// What is to be said of the unit: that it is the city's though a district was named, that the district is missing, or that the
+    /// one which the order is meant for has returned it.
+    fn unit_note(&self, meant: Option<&Unit>, unit: Option<&Unit>, objections: &[Objection]) -> reason::UnitNote {
+        let known = self.district().is_some();
+        match (meant, unit) {
+            (Some(Unit { district: Some(_), .. }), Some(Unit { district: None, .. })) => reason::UnitNote::OfCityAfterReturn,
+            (_, Some(Unit { district: Some(_), .. })) => reason::UnitNote::OfDistrict,
+            (_, Some(_)) if self.circumstances.district.is_empty() => reason::UnitNote::DistrictMissing,
+            (_, Some(_)) if !known => reason::UnitNote::DistrictUnknown,
+            (_, Some(_)) => reason::UnitNote::OfCity,
+            (None, None) if known => reason::UnitNote::NotListed,
+            (None, None) => reason::UnitNote::Unknown,
+            (Some(meant), None) => match (meant.district.is_some(), self.is_elsewhere(meant, objections)) {
+                (true, true) => reason::UnitNote::OtherDistrict,
+                (true, false) => reason::UnitNote::DistrictReturned,
+                (false, true) => reason::UnitNote::Unknown,
+                (false, false) => reason::UnitNote::CityReturned,
+            },
         }
+    }
+
+    /// The district of the order; `None` if nobody named one, or one that the catalogue does not know.
+    fn district(&self) -> Option<&'a District> {
+        self.catalog.district(&self.circumstances.district)
+    }
+
+    /// The unit of a department that the order is meant for, whoever returned it.
+    fn unit(&self, department: &str) -> Option<&'a Unit> {
+        let Circumstances { day, words, .. } = self.circumstances;
+        self.catalog.unit(department, self.district(), words, *day)
     }
 
     /// False if the department has no unit left for the order: each that could be meant returned it, and no other district of it is
     /// to be asked for. True where the catalogue knows no unit of it at all.
     pub fn has_unit_left(&self, department: &str, objections: &[Objection]) -> bool {
-        let Circumstances { day, district, words, .. } = self.circumstances;
-        let Some(unit) = self.catalog.unit(department, self.catalog.district(district), words, *day) else { return true };
-        let of_district = unit.district.is_some();
-        let objection = objections.iter().find(|one| one.excludes_unit(&unit.name));
-        let elsewhere = objection.is_none_or(|one| one.reason == ReturnReason::WrongDistrict && of_district);
-        elsewhere || self.not_objecting(Some(unit), objections).is_some()
+        let left = |unit: &Unit| self.not_objecting(unit, objections).is_some() || self.is_elsewhere(unit, objections);
+        self.unit(department).is_none_or(left)
+    }
+
+    /// The return that takes this unit out. A department that said "another district" of an order whose own nobody knew spoke for the
+    /// unit that gets such orders, the city's, until somebody says which district it is.
+    fn objection<'b>(&self, unit: &Unit, objections: &'b [Objection]) -> Option<&'b Objection> {
+        let districtless = unit.district.is_none() && self.district().is_none();
+        let out =
+            |one: &&Objection| one.excludes_unit(&unit.name) || (districtless && one.is_of_another_district(&unit.department));
+        objections.iter().find(out)
     }
 
     /// The unit, unless it returned the order: then the one of the whole city where the level was wrong, and otherwise none, since the
     /// right district is not known.
-    fn not_objecting<'b>(&'b self, unit: Option<&'b Unit>, objections: &[Objection]) -> Option<&'b Unit> {
-        let out = |unit: &Unit| objections.iter().find(|one| one.excludes_unit(&unit.name));
-        let unit = unit?;
-        let Some(objection) = out(unit) else { return Some(unit) };
+    fn not_objecting<'b>(&'b self, unit: &'b Unit, objections: &[Objection]) -> Option<&'b Unit> {
+        let Some(objection) = self.objection(unit, objections) else { return Some(unit) };
         let Circumstances { day, words, .. } = self.circumstances;
         let city = self.catalog.city_unit(&unit.department, words, *day);
-        city.filter(|city| objection.reason == ReturnReason::WrongLevel && out(city).is_none())
+        city.filter(|city| objection.reason == ReturnReason::WrongLevel && self.objection(city, objections).is_none())
+    }
+
+    /// True if the unit that returned the order left it to its department in another district, which is to be asked for: a district's
+    /// own said that it is not this one, or the city's, which had it for want of a district, that it is not for the city.
+    fn is_elsewhere(&self, unit: &Unit, objections: &[Objection]) -> bool {
+        let Some(objection) = self.objection(unit, objections) else { return false };
+        let day = self.circumstances.day;
+        match (objection.reason, &unit.district) {
+            (ReturnReason::WrongDistrict, Some(_)) => true,
+            (ReturnReason::WrongDistrict | ReturnReason::WrongLevel, None) if self.district().is_none() => {
+                let of_district = |one: &&Unit| one.department == unit.department && one.district.is_some();
+                let mut units = self.catalog.units.iter().filter(of_district).filter(|one| one.validity.contains(day));
+                units.any(|one| self.objection(one, objections).is_none())
+            }
+            _ => false,
+        }
     }
 
     fn grounds(&self, lead: &Arc<Department>, Said { model, ruled, newcomer }: Said) -> Vec<Ground> {

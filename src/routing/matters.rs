@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::active::ActiveCatalog;
-use super::{Circumstances, Decision, Objection, PreparedAppeal, RankedDepartment, ReviewReason, RouteError, Router};
+use super::{Circumstances, Decision, Ground, Objection, PreparedAppeal, RankedDepartment, ReviewReason, RouteError, Router};
 use crate::catalog::{Day, Unit};
 use crate::text::{AppealFields, CleanText, parts};
 
@@ -81,13 +81,20 @@ impl Router {
 }
 
 /// Tells in the answer which matters an appeal holds, if they are several. Whoever returned the order does not get a part of it:
-/// then it is left whole, and a person looks at it anyway.
+/// then it is left whole, and a person looks at it anyway. So is an order that was ruled on: the ruling decided all of it, and knew
+/// of nothing that part of it could go to somebody else.
 pub(super) fn tell(decision: &mut Decision, objections: &[Objection], candidates: Vec<(Range<u32>, Decision)>) {
+    if decision.basis.iter().any(|ground| matches!(ground, Ground::RulingOnOrder { .. })) {
+        return;
+    }
     let parts = split(candidates, decision);
     let returned = |part: &Part| {
         let lead = part.departments.first().map(|lead| lead.department.id.as_str());
         let out = |one: &Objection| {
-            lead.is_some_and(|lead| one.excludes(lead)) || part.unit.as_ref().is_some_and(|unit| one.excludes_unit(&unit.name))
+            let unit = part.unit.as_ref();
+            lead.is_some_and(|lead| one.excludes(lead))
+                || unit.is_some_and(|unit| one.excludes_unit(&unit.name))
+                || unit.is_some_and(|unit| unit.district.is_none() && one.is_of_another_district(&unit.department))
         };
         objections.iter().any(out)
     };

@@ -20,8 +20,18 @@ pub(super) enum UnitNote {
     DistrictMissing,
     /// A district was named that the catalogue does not know, so it is the city's.
     DistrictUnknown,
-    /// There is none, mostly because no district was named.
+    /// The district's own has returned the order as not of its level, so it is the city's.
+    OfCityAfterReturn,
+    /// The district is not known, and the city's own is none, or has returned the order for want of a district.
     Unknown,
+    /// The district's own has returned the order as of another district, and of which is not known.
+    OtherDistrict,
+    /// The district's own has returned the order, which is its department's all the same.
+    DistrictReturned,
+    /// The same of the city's own.
+    CityReturned,
+    /// The catalogue has none for the district, nor for the city.
+    NotListed,
 }
 
 /// The line: who took over, what speaks for the lead, what contradicts it, and which unit it goes to.
@@ -34,17 +44,16 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
     let (mut told, mut likened) = (decision.basis.iter().any(says_more), false);
     for ground in &decision.basis {
         match ground {
-            Ground::StandingRuling { ruling, differs, .. } => {
+            Ground::StandingRuling { ruling, differs, .. } | Ground::RulingOnOrder { ruling, differs, .. } => {
+                let by = if matches!(ground, Ground::RulingOnOrder { .. }) { "本工单已认定" } else { "按类案认定" };
                 let end = if *differs { "，与模型不一致，请核对" } else { "" };
                 let (matter, body, day, id) = (&ruling.matter, ruling.body.name(), ruling.decided_on, &ruling.id);
-                let lead = names(std::slice::from_ref(lead));
-                parts.push(format!("按类案认定“{matter}”（{body}，{day}，{id}）由{lead}主办{end}"));
-            }
-            Ground::RulingOnOrder { ruling, differs, .. } => {
-                let end = if *differs { "，与模型不一致，请核对" } else { "" };
-                let (matter, body, day, id) = (&ruling.matter, ruling.body.name(), ruling.decided_on, &ruling.id);
-                let lead = names(std::slice::from_ref(lead));
-                parts.push(format!("本工单已认定“{matter}”（{body}，{day}，{id}）由{lead}主办{end}"));
+                // The body named whom they took over from: which of them it is now, it never said.
+                let who = match decision.split_leads.as_slice() {
+                    [] => format!("{}主办", names(std::slice::from_ref(lead))),
+                    several => format!("{}主办，请选定", names(several)),
+                };
+                parts.push(format!("{by}“{matter}”（{body}，{day}，{id}）由{who}{end}"));
             }
             // The likest is enough for a line.
             Ground::Precedent { ruling, leads, agrees, .. } if !likened && !leads.is_empty() => {
@@ -105,7 +114,12 @@ pub(super) fn line(decision: &Decision, unit: UnitNote) -> String {
         UnitNote::OfCity => Some(format!("区级未列单位，派{name}")),
         UnitNote::DistrictMissing => Some(format!("未填区，派{name}")),
         UnitNote::DistrictUnknown => Some(format!("目录中无此区，派{name}")),
+        UnitNote::OfCityAfterReturn => Some(format!("该区单位已退单，派{name}")),
         UnitNote::Unknown => Some("具体单位待定，请补充所在区".to_owned()),
+        UnitNote::OtherDistrict => Some("该区单位已退单，请核实所在区".to_owned()),
+        UnitNote::DistrictReturned => Some("该区单位已退单，具体单位待定".to_owned()),
+        UnitNote::CityReturned => Some("市级单位已退单，具体单位待定".to_owned()),
+        UnitNote::NotListed => Some("目录中该区未列单位，具体单位待定".to_owned()),
     });
     parts.join("；")
 }
@@ -148,7 +162,7 @@ mod tests {
 
     fn returned(id: &str, unit: Option<&str>, reason: ReturnReason) -> Ground {
         let day = "2026-03-02".parse().expect("a day");
-        Ground::Returned { department: department(id), unit: unit.map(str::to_owned), reason, day }
+        Ground::Returned { department: department(id), heirs: vec![department(id)], unit: unit.map(str::to_owned), reason, day }
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Objection {
         self.excludes_department() && (self.department == department || self.other_names.iter().any(|name| name == department))
     }
 
+    /// True if a department said that it is another district, and none of its units did: nobody knew the district.
+    pub(super) fn is_of_another_district(&self, department: &str) -> bool {
+        self.reason == ReturnReason::WrongDistrict && self.unit.is_none() && self.names().any(|name| name == department)
+    }
+
     /// The same, told by what the office was and is called on other days: an order of before a reform is returned after it.
     #[must_use]
     pub fn under_all_names(mut self, catalog: Option<&DepartmentCatalog>) -> Self {
@@ -134,22 +139,31 @@ pub(super) fn reweigh(
     normalise(probabilities.iter_mut());
 }
 
+/// True if a department has returned the order, for itself or with every unit that could be meant.
+pub(super) fn is_out(department: &str, objections: &[Objection], jurisdiction: Option<&Jurisdiction<'_>>) -> bool {
+    objections.iter().any(|objection| objection.excludes(department))
+        || jurisdiction.is_some_and(|jurisdiction| !jurisdiction.has_unit_left(department, objections))
+}
+
 /// Takes the objectors out of the day's ranking, and departments that have no unit left; the rest share what they had. If nobody
-/// would be left, all stay: an answer without a department is none.
-pub(super) fn exclude(ranked: &mut Vec<OfTheDay>, objections: &[Objection], jurisdiction: Option<&Jurisdiction<'_>>) {
+/// would be left, all stay: an answer without a department is none. So do those of the `last_word`, who lead by the ruling on the
+/// order though they returned it.
+pub(super) fn exclude(
+    ranked: &mut Vec<OfTheDay>,
+    objections: &[Objection],
+    jurisdiction: Option<&Jurisdiction<'_>>,
+    last_word: &[Arc<Department>],
+) {
     if objections.is_empty() {
         return;
     }
-    let out = |one: &OfTheDay| {
-        let id = &one.ranked.department.id;
-        objections.iter().any(|objection| objection.excludes(id))
-            || jurisdiction.is_some_and(|jurisdiction| !jurisdiction.has_unit_left(id, objections))
-    };
+    let out = |one: &OfTheDay| is_out(&one.ranked.department.id, objections, jurisdiction);
     if ranked.iter().all(out) {
         return;
     }
     let before = ranked.len();
-    ranked.retain(|one| !out(one));
+    let leads = |one: &OfTheDay| last_word.iter().any(|lead| lead.id == one.ranked.department.id);
+    ranked.retain(|one| leads(one) || !out(one));
     if ranked.len() < before {
         normalise(ranked.iter_mut().map(|one| &mut one.ranked.probability));
     }

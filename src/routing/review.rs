@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::ground::names;
 use super::reason::new_department;
-use super::{Decision, Part, ReviewReason};
+use super::{Decision, Part, RefusedProposal, ReviewReason};
 use crate::model::Department;
 use crate::model::calibration::ReviewThresholds;
 use crate::text::{AppealError, AppealErrorCode, Reading};
@@ -33,11 +34,17 @@ impl Decision {
     pub fn review_words(&self) -> Vec<String> {
         let words = |reason: &ReviewReason| match reason {
             ReviewReason::LowConfidence => "把握不足".to_owned(),
+            ReviewReason::CloseSecond if !self.split_leads.is_empty() => {
+                format!("认定的主办单位已拆分，请在{}中选定", names(&self.split_leads))
+            }
             ReviewReason::CloseSecond => match self.runner_up() {
                 Some(second) => format!("与第二名“{}”相近", second.department.name),
                 None => "前两名相近".to_owned(),
             },
-            ReviewReason::HighDisputeRisk => "争议风险较高".to_owned(),
+            ReviewReason::HighDisputeRisk => {
+                let refused = self.refused_proposals.iter().map(RefusedProposal::to_string);
+                refused.chain(["争议风险较高".to_owned()]).collect::<Vec<_>>().join("，")
+            }
             ReviewReason::TooShort => "内容过短".to_owned(),
             ReviewReason::Truncated => "内容过长，仅读取首尾".to_owned(),
             ReviewReason::UnlikeTraining => "与历史工单差异较大".to_owned(),

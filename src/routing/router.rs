@@ -95,9 +95,10 @@ pub enum RouteError {
     Model(String),
 }
 
-/// What was proposed: rows of the head, or departments that it has none for.
+/// What was proposed: for each name who is meant by it, and their rows of the head, or departments that it has none for.
 #[derive(Default)]
 struct Proposed {
+    meant: Vec<Vec<Arc<Department>>>,
     rows: Vec<usize>,
     unseen: Vec<Arc<Department>>,
 }
@@ -237,7 +238,8 @@ impl Router {
         // One catalogue from here to the answer, whatever is put in its place meanwhile.
         let active = self.active();
         let catalog = active.as_deref().map(|active| &*active.catalog).zip(day);
-        let Proposed { rows: proposed, unseen } = self.proposed(&fields.proposed_departments, catalog)?;
+        let Proposed { meant: proposals, rows: proposed, unseen: unseen_proposals } =
+            self.proposed(&fields.proposed_departments, catalog)?;
         let text = clean(&fields.text);
         let second = second_sentence(&fields.category, &fields.appeal_type);
         let encoding = self
@@ -246,7 +248,8 @@ impl Router {
             .map_err(|error| RouteError::Model(error.to_string()))?;
         let clauses = evidence::clauses(&fields.text, &encoding);
         let parts = self.prepared_parts(fields, &text, day, active.as_ref())?;
-        let circumstances = day.map(|day| Circumstances { unseen_proposals: unseen, active, ..Circumstances::of(fields, day) });
+        let of = |day| Circumstances { proposals, unseen_proposals, active, ..Circumstances::of(fields, day) };
+        let circumstances = day.map(of);
         let with_category = second.is_some();
         Ok(PreparedAppeal { encoding, clauses, proposed, with_category, circumstances, objections: Vec::new(), parts })
     }
@@ -255,13 +258,15 @@ impl Router {
     fn proposed(&self, names: &[String], catalog: Option<(&DepartmentCatalog, Day)>) -> Result<Proposed, RouteError> {
         let mut proposed = Proposed::default();
         for name in names {
-            let rows = self.rows_on(name, catalog);
+            let meant = self.meant(name, catalog);
+            let rows = self.rows_on(name, &meant, catalog);
             let of_the_day = catalog.and_then(|(catalog, day)| catalog.find(name, day));
             match of_the_day.filter(|_| rows.is_empty()) {
                 Some(unseen) => proposed.unseen.push(newcomers::as_department(unseen)),
                 None if rows.is_empty() => return Err(review::unknown_department(name, &self.info.departments).into()),
                 None => proposed.rows.extend(rows),
             }
+            proposed.meant.push(meant);
         }
         proposed.rows.sort_unstable();
         proposed.rows.dedup();
@@ -272,21 +277,32 @@ impl Router {
         Ok(proposed)
     }
 
-    /// The rows of the head that a department stands for: its own, or, by the catalogue of a day, those of the departments that
-    /// it took over from.
-    fn rows_on(&self, id_or_name: &str, catalog: Option<(&DepartmentCatalog, Day)>) -> Vec<usize> {
-        let own = self.department_row(id_or_name);
-        let Some((catalog, day)) = catalog else { return own.into_iter().collect() };
-        // Whoever is named by what the office was called before means whoever answers for it now.
-        let heirs = || own.map(|row| catalog.in_force(&self.info.departments[row].id, day).departments()).unwrap_or_default();
-        let meant = catalog.find(id_or_name, day).map_or_else(heirs, |meant| vec![meant]);
+    /// Who is meant by a name on a day. Whoever is named by what the office was called before is whoever answers for it now; nobody,
+    /// if neither the catalogue nor the model knows the name.
+    fn meant(&self, id_or_name: &str, catalog: Option<(&DepartmentCatalog, Day)>) -> Vec<Arc<Department>> {
+        let own = self.department(id_or_name);
+        let of_the_day = catalog.map(|(catalog, day)| {
+            let heirs = || own.map(|own| catalog.in_force(&own.id, day).departments()).unwrap_or_default();
+            catalog.find(id_or_name, day).map_or_else(heirs, |meant| vec![meant])
+        });
+        match of_the_day {
+            Some(meant) if !meant.is_empty() => meant.into_iter().map(newcomers::as_department).collect(),
+            _ => own.into_iter().cloned().collect(),
+        }
+    }
+
+    /// The rows of the head that a name stands for by whom it means: its own, or, by the catalogue of a day, those of the departments
+    /// that they took over from.
+    fn rows_on(&self, id_or_name: &str, meant: &[Arc<Department>], catalog: Option<(&DepartmentCatalog, Day)>) -> Vec<usize> {
+        let own = || self.department_row(id_or_name).into_iter().collect();
+        let Some((catalog, day)) = catalog else { return own() };
         let answers = |id: &str| {
             let heirs = catalog.in_force(id, day).departments();
             heirs.iter().any(|heir| meant.iter().any(|meant| meant.id == heir.id))
         };
         let rows: Vec<usize> =
             (0..self.info.departments.len()).filter(|row| answers(&self.info.departments[*row].id)).collect();
-        if rows.is_empty() { own.into_iter().collect() } else { rows }
+        if rows.is_empty() { own() } else { rows }
     }
 
     /// Runs the encoder over the batch, on all cores: one decision for each, in order. The answer for an appeal does not

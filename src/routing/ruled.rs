@@ -3,11 +3,16 @@
 //! nothing.
 //!
 //! No probability is touched. The lead of a ruling stands first with the probability that the model gave it, nought if the model
-//! does not know it: how sure a ruling is, its own precision says.
+//! does not know it: how sure a ruling is, its own precision says. Where that lead was split since, all that may still take the order
+//! stand first: whoever ruled never said which of them, and a person chooses.
+//!
+//! Which ruling settles is found before those who returned the order leave the ranking, since a ruling on the order is the last word:
+//! its lead stays though it objected, and what the model would have said is told as if nobody had.
 
 use std::sync::Arc;
 
 use super::jurisdiction::{Circumstances, Jurisdiction};
+use super::returned;
 use super::{Decision, Ground, Objection, RankedDepartment, ReviewReason};
 use crate::model::{Department, Likeness};
 use crate::rulings::{Fitting, Occasion, Precedent, Ruling, RulingBook, Scope};
@@ -22,10 +27,31 @@ pub(super) struct Rulings<'a> {
     /// The model's departments, and the day's where there is a catalogue.
     pub departments: &'a [Arc<Department>],
     pub jurisdiction: Option<&'a Jurisdiction<'a>>,
-    /// The day's ranking before those who returned the order left it.
-    pub before: &'a [RankedDepartment],
+    /// The day's ranking of the appeal itself, whoever returned it.
+    pub own: &'a [RankedDepartment],
     /// Who returned it.
     pub objections: &'a [Objection],
+}
+
+/// The ruling that settles who leads.
+pub(super) enum Settling<'a> {
+    /// On this very order.
+    OnOrder {
+        ruling: &'a Arc<Ruling>,
+        /// Who its lead is on the day, or as it was ruled.
+        leads: Vec<Arc<Department>>,
+    },
+    /// The standing ruling that applies, or would, had its leads not returned the order.
+    Standing(Applied),
+}
+
+/// The first by precedence of the standing rulings that fit and are like enough.
+pub(super) struct Applied {
+    fitting: Fitting,
+    /// As measured for rulings of its kind.
+    precision: f32,
+    /// Who its lead is on the day.
+    leads: Vec<Arc<Department>>,
 }
 
 /// What they said of it.
@@ -63,32 +89,55 @@ pub(super) fn on_order<'a>(book: &'a RulingBook, appeal: &Circumstances) -> Opti
 }
 
 impl Rulings<'_> {
-    /// Puts the lead of the ruling on this order first, or that of the standing ruling that applies. Where nobody knows the day none
-    /// does: whether it is in force cannot be told.
-    pub fn apply(&self, decision: &mut Decision, circumstances: Option<&Circumstances>, like: Vec<Precedent>) -> Ruled {
-        let mut applied = circumstances.and_then(|appeal| self.applying(decision, appeal));
-        let mut ruled = Ruled { returned: self.returned(), ..Ruled::default() };
+    /// The ruling that settles who leads. Where nobody knows the day none does: whether it is in force cannot be told.
+    pub fn settling(&self, circumstances: Option<&Circumstances>, embedding: &[f32]) -> Option<Settling<'_>> {
+        let appeal = circumstances?;
+        let applied = self.applying(appeal, embedding);
         // What was decided on this order stands above what was decided on its like, unless a higher body did that.
-        let own = circumstances.and_then(|appeal| on_order(self.book, appeal));
+        let own = on_order(self.book, appeal);
         let own = own.filter(|own| applied.as_ref().is_none_or(|applied| applied.fitting.ruling.body <= own.body));
-        // A standing ruling that names the order is contested by its lead as on any other; a ruling on the case is the last word.
-        let objected = |id: &String| self.objections.iter().any(|one| one.excludes(id));
-        let own =
-            own.filter(|own| own.scope == Scope::Case || !self.on_the_day([&own.lead]).iter().any(|one| objected(&one.id)));
-        if let Some(ruling) = own {
-            applied = None;
-            let (leads, lead) = self.lead_of(ruling, decision);
-            let differs = self.put_first(decision, &mut ruled, lead, leads.len(), ruling);
-            ruled.settled = Some(Ground::RulingOnOrder { ruling: Arc::clone(ruling), leads, differs });
+        let on_order = own.and_then(|ruling| {
+            let mut leads = self.on_the_day([&ruling.lead]);
+            // A standing ruling that names the order is contested by its lead as on any other; a ruling on the case is the last word.
+            if ruling.scope == Scope::Standing && self.all_out(&leads) {
+                return None;
+            }
+            if leads.is_empty() {
+                leads.push(self.last_named(&ruling.lead));
+            }
+            Some(Settling::OnOrder { ruling, leads })
+        });
+        on_order.or(applied.map(Settling::Standing))
+    }
+
+    /// Who leads though they returned the order: the leads of a ruling on it, if all of them did.
+    pub fn last_word<'b>(&self, settling: Option<&'b Settling<'_>>) -> &'b [Arc<Department>] {
+        match settling {
+            Some(Settling::OnOrder { leads, .. }) if self.all_out(leads) => leads,
+            _ => &[],
         }
-        if let Some(contested) = applied.take_if(|applied| applied.lead.is_none()) {
-            let (ruling, leads) = (contested.fitting.ruling, contested.leads);
-            decision.contested_ruling = Some(Arc::clone(&ruling));
-            ruled.returned.push(Ground::ContestedRuling { ruling, leads });
-        }
-        if let Some(Applied { fitting: Fitting { ruling, similarity, .. }, precision, leads, lead: Some(lead) }) = applied {
-            let differs = self.put_first(decision, &mut ruled, lead, leads.len(), &ruling);
-            ruled.settled = Some(Ground::StandingRuling { ruling, leads, similarity, precision, differs });
+    }
+
+    /// Puts the lead of the ruling that settles first, and tells the others.
+    pub fn apply(&self, decision: &mut Decision, settling: Option<Settling<'_>>, like: Vec<Precedent>) -> Ruled {
+        let mut ruled = Ruled { returned: self.returned(), ..Ruled::default() };
+        match settling {
+            Some(Settling::OnOrder { ruling, leads }) => {
+                decision.model_opinion = self.own.to_vec();
+                let differs = self.put_first(decision, &mut ruled, &leads, ruling);
+                ruled.settled = Some(Ground::RulingOnOrder { ruling: Arc::clone(ruling), leads, differs });
+            }
+            // No lower ruling applies in its place either, since it is this one that has to be settled.
+            Some(Settling::Standing(Applied { fitting: Fitting { ruling, .. }, leads, .. })) if self.all_out(&leads) => {
+                decision.contested_ruling = Some(Arc::clone(&ruling));
+                ruled.returned.push(Ground::ContestedRuling { ruling, leads });
+            }
+            Some(Settling::Standing(Applied { fitting: Fitting { ruling, similarity, .. }, precision, leads })) => {
+                decision.model_opinion = decision.departments.clone();
+                let differs = self.put_first(decision, &mut ruled, &leads, &ruling);
+                ruled.settled = Some(Ground::StandingRuling { ruling, leads, similarity, precision, differs });
+            }
+            None => {}
         }
         let lead = &decision.lead().department.id;
         // What applies, or would but for the return, is told as such.
@@ -107,87 +156,84 @@ impl Rulings<'_> {
     }
 
     /// Puts the lead of a ruling first, beside the model's own ranking; tells whether the model would have had another there.
-    fn put_first(
-        &self,
-        decision: &mut Decision,
-        ruled: &mut Ruled,
-        lead: RankedDepartment,
-        leads: usize,
-        ruling: &Ruling,
-    ) -> bool {
-        let differs = decision.lead().department.id != lead.department.id;
-        decision.model_opinion = decision.departments.clone();
-        decision.departments.retain(|one| one.department.id != lead.department.id);
-        decision.departments.insert(0, lead);
-        // Who leads is settled, so it no longer matters how sure the model is of it; unless the lead was split since.
-        let settled = [ReviewReason::LowConfidence, ReviewReason::CloseSecond];
-        decision.review_reasons.retain(|reason| leads > 1 || !settled.contains(reason));
-        decision.review_reasons.extend(differs.then_some(ReviewReason::RulingDiffers));
+    fn put_first(&self, decision: &mut Decision, ruled: &mut Ruled, leads: &[Arc<Department>], ruling: &Ruling) -> bool {
+        let is_lead = |id: &str| leads.iter().any(|lead| lead.id == id);
+        let differs = decision.model_opinion.first().is_none_or(|first| !is_lead(&first.department.id));
+        let willing: Vec<&Arc<Department>> = leads.iter().filter(|lead| !self.is_out(&lead.id)).collect();
+        let willing = if willing.is_empty() { leads.iter().collect() } else { willing };
+        // Best first, as the ranking has them; last those that the model was never taught.
+        let place = |lead: &Arc<Department>| decision.departments.iter().position(|one| one.department.id == lead.id);
+        let mut placed: Vec<_> = willing.into_iter().map(|lead| (place(lead), lead)).collect();
+        placed.sort_by_key(|(place, _)| place.unwrap_or(usize::MAX));
+        let unknown = |lead: &Arc<Department>| RankedDepartment { department: Arc::clone(lead), probability: 0.0 };
+        let ranked = |(place, lead): &(Option<usize>, &Arc<Department>)| {
+            place.map_or_else(|| unknown(lead), |place| decision.departments[place].clone())
+        };
+        let first: Vec<RankedDepartment> = placed.iter().map(ranked).collect();
+        let split: Vec<Arc<Department>> = first.iter().map(|one| Arc::clone(&one.department)).collect();
+        let is_first = |id: &str| split.iter().any(|one| one.id == id);
+        decision.departments.retain(|one| !is_first(&one.department.id));
+        decision.departments.splice(0..0, first);
         ruled.supporting = self.on_the_day(&ruling.supporting);
-        ruled.supporting.retain(|one| one.id != decision.departments[0].department.id);
+        ruled.supporting.retain(|one| !is_first(&one.id));
+        if split.len() > 1 {
+            decision.split_leads = split;
+            if !decision.review_reasons.contains(&ReviewReason::CloseSecond) {
+                decision.review_reasons.push(ReviewReason::CloseSecond);
+            }
+        } else {
+            // Who leads is settled, so it no longer matters how sure the model is of it.
+            let settled = [ReviewReason::LowConfidence, ReviewReason::CloseSecond];
+            decision.review_reasons.retain(|reason| !settled.contains(reason));
+        }
+        decision.review_reasons.extend(differs.then_some(ReviewReason::RulingDiffers));
         differs
     }
 
-    /// Who leads by a ruling on this very order: whoever objected, and whatever the model knows. A department that there was not yet
-    /// on the day of the appeal stands as it was ruled.
-    fn lead_of(&self, ruling: &Ruling, decision: &Decision) -> (Vec<Arc<Department>>, RankedDepartment) {
-        let mut leads = self.on_the_day([&ruling.lead]);
-        if leads.is_empty() {
-            leads.push(self.as_ruled(&ruling.lead));
-        }
-        let of_leads = |one: &&RankedDepartment| leads.iter().any(|lead| lead.id == one.department.id);
-        let ranked = decision.departments.iter().find(of_leads).or_else(|| self.before.iter().find(of_leads));
-        let lead = ranked.cloned().unwrap_or_else(|| RankedDepartment { department: Arc::clone(&leads[0]), probability: 0.0 });
-        (leads, lead)
+    fn is_out(&self, department: &str) -> bool {
+        returned::is_out(department, self.objections, self.jurisdiction)
     }
 
-    /// A department by the name that the catalogue has for it on any day.
-    fn as_ruled(&self, id: &str) -> Arc<Department> {
+    /// True if each of the leads that there are returned the order.
+    fn all_out(&self, leads: &[Arc<Department>]) -> bool {
+        !leads.is_empty() && leads.iter().all(|lead| self.is_out(&lead.id))
+    }
+
+    /// A department by the last name that the catalogue has for it, on whatever day.
+    fn last_named(&self, id: &str) -> Arc<Department> {
         let name = self.jurisdiction.and_then(|jurisdiction| jurisdiction.catalog.last_name(id));
         Arc::new(Department { id: id.to_owned(), name: name.unwrap_or(id).to_owned(), training_orders: 0 })
     }
 
-    /// Of the standing rulings that fit, the first by precedence that is like enough. Without a lead if all of its leads returned the
-    /// order: then no lower ruling applies in its place either, since it is this one that has to be settled.
-    fn applying(&self, decision: &Decision, appeal: &Circumstances) -> Option<Applied> {
+    /// Of the standing rulings that fit, the first by precedence that is like enough.
+    fn applying(&self, appeal: &Circumstances, embedding: &[f32]) -> Option<Applied> {
         let Circumstances { day, words, .. } = appeal;
-        let occasion = Occasion { day: *day, district: appeal.place(), words, embedding: &decision.embedding };
+        let occasion = Occasion { day: *day, district: appeal.place(), words, embedding };
         let fitting = self.book.fitting(&occasion, self.likeness.least()?);
         fitting.into_iter().find_map(|fitting| {
             let bound = self.likeness.bound(fitting.worded)?;
             let leads = self.on_the_day([&fitting.ruling.lead]);
             let of_leads = |one: &&RankedDepartment| leads.iter().any(|lead| lead.id == one.department.id);
             // As the model saw it before anybody objected: that is what the bound was measured on.
-            let probability = self.before.iter().find(of_leads).map_or(0.0, |one| one.probability);
+            let probability = self.own.iter().find(of_leads).map_or(0.0, |one| one.probability);
             // Nor does one whose lead is no more.
             if leads.is_empty() || fitting.similarity < bound.similarity || probability < bound.probability {
                 return None;
             }
-            let objected = |id: &str| self.objections.iter().any(|one| one.excludes(id));
-            let willing = leads.iter().find(|lead| !objected(&lead.id));
-            let lead = willing.map(|willing| {
-                // Where everybody objected nobody has left the ranking. A lead may be a department that the model was never taught.
-                let unknown = || RankedDepartment { department: Arc::clone(willing), probability: 0.0 };
-                let willing = |one: &&RankedDepartment| of_leads(one) && !objected(&one.department.id);
-                decision.departments.iter().find(willing).cloned().unwrap_or_else(unknown)
-            });
-            Some(Applied { fitting, precision: bound.precision, leads, lead })
+            Some(Applied { fitting, precision: bound.precision, leads })
         })
     }
 
-    /// Who returned the order, in the order in which they did.
+    /// Who returned the order, in the order in which they did, by what they were called on the day of the appeal. Of an office that was
+    /// split by then it was none of its successors: that one goes by the last name that it had.
     fn returned(&self) -> Vec<Ground> {
-        // By what it was called on the day of the appeal.
-        let named = |one: &Objection| {
-            let known = one.names().find_map(|id| self.on_the_day([id]).into_iter().next());
-            let (id, name) = (one.department.clone(), one.department.clone());
-            known.unwrap_or_else(|| Arc::new(Department { id, name, training_orders: 0 }))
-        };
-        let ground = |one: &Objection| Ground::Returned {
-            department: named(one),
-            unit: one.unit.clone(),
-            reason: one.reason,
-            day: one.day,
+        let ground = |one: &Objection| {
+            let heirs = one.names().map(|id| self.on_the_day([id])).find(|heirs| !heirs.is_empty()).unwrap_or_default();
+            let department = match &heirs[..] {
+                [only] => Arc::clone(only),
+                _ => self.last_named(&one.department),
+            };
+            Ground::Returned { department, heirs, unit: one.unit.clone(), reason: one.reason, day: one.day }
         };
         self.objections.iter().map(ground).collect()
     }
@@ -207,15 +253,4 @@ impl Ruled {
     fn applies(&self, ruling: &Ruling) -> bool {
         self.settled.as_ref().and_then(Ground::leading_ruling).is_some_and(|applied| applied.id == ruling.id)
     }
-}
-
-/// The standing ruling that applies.
-struct Applied {
-    fitting: Fitting,
-    /// As measured for rulings of its kind.
-    precision: f32,
-    /// Who its lead is on the day.
-    leads: Vec<Arc<Department>>,
-    /// The likeliest of them that has not returned the order.
-    lead: Option<RankedDepartment>,
 }

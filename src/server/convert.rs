@@ -258,7 +258,7 @@ fn basis(ground: &Ground) -> proto::Basis {
             similarity: *similarity,
             measured_precision: *precision,
         }),
-        Ground::Returned { department: whose, unit, reason, day } => Kind::Returned(proto::ReturnBasis {
+        Ground::Returned { department: whose, unit, reason, day, .. } => Kind::Returned(proto::ReturnBasis {
             department: Some(department(whose)),
             unit: unit.clone().unwrap_or_default(),
             reason: return_reason(*reason).into(),

@@ -27,6 +27,7 @@ mod router;
 mod router_decided;
 mod router_matters;
 mod router_newcomers;
+mod router_orders;
 mod router_reform;
 mod router_returns;
 mod router_rulings;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paidan::catalog::{DepartmentCatalog, Place, file};
 use paidan::disputes::{Obstacle, near_rulings};
 use paidan::model::{Calibration, Likeness, StandingBound};
-use paidan::routing::{Decision, Ground, Objection, ReturnReason, Router};
+use paidan::routing::{Decision, Ground, Objection, ReturnReason, ReviewReason, Router};
 use paidan::rulings::{Dispute, EmbeddedRuling, Known, Occasion, Ruling, RulingDraft};
 use paidan::text::{Appeal, AppealFields};
 
@@ -62,6 +62,7 @@ fn put(router: &Router, ruling: Ruling) {
 
 fn ask(router: &Router, district: &str, returned: &[&str]) -> Decision {
     let fields = AppealFields {
+        id: "1".to_owned(),
         text: APPEALS[0].to_owned(),
         received_at: "2026-03-01".to_owned(),
         district: district.to_owned(),
@@ -136,6 +137,44 @@ fn a_ruling_whose_lead_was_split_never_goes_to_the_successor_that_returned_the_o
     // Where everybody but one successor returned it, that one leads, also by the ruling alone.
     let everybody: Vec<&str> = DEPARTMENTS.into_iter().filter(|id| *id != "住建").chain(["住房"]).collect();
     assert_eq!(lead(&ask(&router, "东区", &everybody)), "建设");
+}
+
+#[test]
+fn of_a_ruling_whose_lead_was_split_all_successors_are_named_for_a_person_to_choose() {
+    let (_folder, router) = router();
+    let on_order =
+        RulingDraft { orders: vec!["1".to_owned()], scope: "case".to_owned(), ..standing("K-1", APPEALS[7], "住建") };
+    for (draft, said) in [(standing("R-1", APPEALS[0], "住建"), "按类案认定"), (on_order, "本工单已认定")] {
+        put(&router, draft.parse(None).expect("a ruling"));
+        let decision = ask(&router, "东区", &[]);
+        let mut first: Vec<&str> = decision.departments[..2].iter().map(|one| one.department.id.as_str()).collect();
+        let names = first.iter().map(|id| format!("“{id}局”")).collect::<Vec<_>>().join("、");
+        assert!(decision.reason.starts_with(said), "{}", decision.reason);
+        assert!(decision.reason.contains(&format!("由{names}主办，请选定")), "{}", decision.reason);
+        assert!(decision.review_reasons.contains(&ReviewReason::CloseSecond));
+        let words = decision.review_words().join("；");
+        assert!(words.contains(&format!("认定的主办单位已拆分，请在{names}中选定")), "{words}");
+        first.sort_unstable();
+        assert_eq!(first, ["住房", "建设"], "they stand before all others");
+
+        let next = ask(&router, "东区", &["建设"]);
+        assert_eq!((lead(&next), next.split_leads.len()), ("住房", 0));
+        assert!(next.reason.contains("由“住房局”主办") && !next.review_reasons.contains(&ReviewReason::CloseSecond));
+        assert!(next.departments.iter().all(|one| one.department.id != "建设"));
+        let sum: f32 = next.departments.iter().map(|one| one.probability).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    }
+}
+
+#[test]
+fn what_was_split_after_it_returned_the_order_goes_by_its_own_name_and_takes_nobody_along() {
+    let (_folder, router) = router();
+    let decision = ask(&router, "东区", &["住建"]);
+    let Some(Ground::Returned { department, heirs, .. }) = decision.basis.first() else { panic!("{:?}", decision.basis) };
+    assert_eq!((department.id.as_str(), department.name.as_str(), heirs.len()), ("住建", "住建局", 2));
+    assert!(decision.reason.contains("“住建局”已退单"), "{}", decision.reason);
+    assert!(decision.left_out().is_empty() && !decision.reason.contains("排除退单单位"), "{}", decision.reason);
+    assert_eq!(decision.departments, ask(&router, "东区", &[]).departments);
 }
 
 #[test]

@@ -149,3 +149,43 @@ async fn a_department_whose_units_have_all_returned_an_order_does_not_get_it_aga
     assert!(lead(&next) != department && next.unit.is_some(), "{next:?}");
     assert_eq!(out, [department], "whoever reads the answer is told that it is out");
 }
+
+#[tokio::test]
+async fn another_level_by_the_word_of_a_department_is_by_the_word_of_the_unit_that_had_the_order() {
+    let database = sqlite().await;
+    let place = place(&database.url).await;
+    let department = lead(&place.route("1", APPEALS[0]).await);
+    let level = |at: &str| ReportReturnRequest { reason: ReturnReason::WrongLevel.into(), ..returned("1", &department, at) };
+    let answer = place.report(level("2026-03-02T02:00:00Z")).await.expect("reported");
+    let next = answer.next_answer.expect("an answer");
+    assert!(answer.excluded_departments.is_empty());
+    assert_eq!((lead(&next), next.unit.expect("a unit").display_name), (department.clone(), format!("市{department}中心")));
+    let again = place.report(level("2026-03-02T02:00:00Z")).await.expect("the same report");
+    assert_eq!((again.return_count, again.excluded_departments.len()), (1, 0));
+    let answer = place.report(level("2026-03-02T03:00:00Z")).await.expect("reported");
+    let out: Vec<String> = answer.excluded_departments.into_iter().map(|one| one.id).collect();
+    assert_eq!(out, [department.clone()], "the city's own had it then");
+    assert_ne!(lead(&answer.next_answer.expect("an answer")), department);
+}
+
+#[tokio::test]
+async fn another_district_of_an_order_that_had_none_is_the_word_of_no_unit() {
+    let database = sqlite().await;
+    let place = place(&database.url).await;
+    let department = lead(&place.route("1", APPEALS[0]).await);
+    let nowhere = proto::Appeal { district: String::new(), ..appeal("2", APPEALS[0]) };
+    let report = ReportReturnRequest {
+        reason: ReturnReason::WrongDistrict.into(),
+        appeal: Some(nowhere),
+        ..returned("2", &department, "2026-03-02T02:00:00Z")
+    };
+    let answer = place.report(report).await.expect("reported");
+    assert!(answer.excluded_departments.is_empty());
+    let next = answer.next_answer.expect("an answer");
+    assert_eq!((lead(&next), &next.unit), (department.clone(), &None));
+    assert!(next.reason.contains(&format!("“{department}局”已退单（属地不符）")), "{}", next.reason);
+    assert!(next.reason.ends_with("请补充所在区"), "{}", next.reason);
+    let file = place.case_file("2").await.expect("a file").case_file.expect("a file");
+    let side = file.contesting_units.iter().find(|side| side.objecting).expect("it objects");
+    assert_eq!(side.unit, "", "nor does the case file name one");
+}

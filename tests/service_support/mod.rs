@@ -175,7 +175,9 @@ impl Gated {
             reason: String::new(),
             catalog_version: None,
             contested_ruling: None,
+            split_leads: Vec::new(),
             unseen_proposals: Vec::new(),
+            refused_proposals: Vec::new(),
             embedding: vec![0.5; 4],
             parts: Vec::new(),
         }

@@ -81,11 +81,13 @@ impl Disputes {
         self.response(&report, &course, answer)
     }
 
-    /// Who objects. Of a department that says "another district", without a word of which of its units says so, it is the one of the
-    /// district that the order had until now.
+    /// Who objects. Of a department that says "another district" or "another level", without a word of which of its units says so, it
+    /// is the one that the order was with: that of the district that it had until now, or the city's once that one said "another
+    /// level". Where nobody knew the district, "another district" is no unit's word: the district is missing, not wrong.
     fn objection(&self, report: &Report, until_now: &AppealFields, known: Option<&Return>) -> Objection {
         let mut objection = report.objection.clone();
-        if objection.unit.is_some() || objection.reason != ReturnReason::WrongDistrict {
+        let of_a_unit = matches!(objection.reason, ReturnReason::WrongDistrict | ReturnReason::WrongLevel);
+        if objection.unit.is_some() || !of_a_unit {
             return objection;
         }
         if let Some(known) = known {
@@ -96,7 +98,16 @@ impl Disputes {
         let unit = catalog.as_deref().and_then(|catalog| {
             let day = day_of(&until_now.received_at).unwrap_or(objection.day);
             let words = Circumstances::of(until_now, day).words;
-            catalog.unit(&objection.department, catalog.district(&until_now.district), &words, day)
+            let district = catalog.district(&until_now.district);
+            let unit = catalog.unit(&objection.department, district, &words, day)?;
+            let returned = || self.desk.returned.of(&report.order_id).objections;
+            match objection.reason {
+                ReturnReason::WrongLevel if returned().iter().any(|one| one.excludes_unit(&unit.name)) => {
+                    catalog.city_unit(&objection.department, &words, day)
+                }
+                ReturnReason::WrongLevel => Some(unit),
+                _ => Some(unit).filter(|unit| unit.district.is_some() || district.is_some()),
+            }
         });
         objection.unit = unit.map(|unit| unit.name.clone());
         objection
