@@ -44,7 +44,7 @@ impl Store {
     /// Closes an order (办结): it can no longer be returned, and is nobody's repeat. Closed twice it is closed once.
     pub async fn close_order(&self, order_id: &str, actor: &str) -> Result<Course, StoreError> {
         let mut transaction = self.begin().await?;
-        old_lock(&mut transaction, order_id).await?;
+        take_turn(&mut transaction).await?;
         let unknown = || StoreError::NoOrder { order_id: order_id.to_owned() };
         let mut course = course_within(&mut transaction, order_id).await?.ok_or_else(unknown)?;
         if course.order.closed {
@@ -205,14 +205,6 @@ pub(super) async fn upsert(transaction: &mut AnyConnection, orders: &[&OrderReco
         .execute(&mut *transaction)
         .await?;
     }
-    Ok(())
-}
-
-pub(super) async fn old_lock(transaction: &mut AnyConnection, order_id: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE orders SET update_time = update_time WHERE order_id = $1")
-        .bind(order_id)
-        .execute(&mut *transaction)
-        .await?;
     Ok(())
 }
 

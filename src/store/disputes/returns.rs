@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 
 use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
-use super::orders::upsert;
+use super::orders::{take_turn, upsert};
 use super::{course_within, written};
 use crate::disputes::{Course, OrderRecord, Return, case_id};
 
@@ -13,7 +13,7 @@ impl Store {
     /// case was settled; a new one after that is refused. `adopted` is the order itself, for one that was never routed here.
     pub async fn report_return(&self, new: Return, adopted: Option<OrderRecord>) -> Result<Course, StoreError> {
         let mut transaction = self.begin().await?;
-        super::orders::old_lock(&mut transaction, &new.order_id).await?;
+        take_turn(&mut transaction).await?;
         let before = course_within(&mut transaction, &new.order_id).await?;
         let known = before.as_ref().and_then(|course| course.returns.iter().find(|one| one.id == new.id));
         if let Some(known) = known {
