@@ -157,7 +157,7 @@ fn a_ruled_lead_that_returned_the_order_is_told_beside_what_the_model_says_of_th
     put(&router, &on_order(id(second), &[]));
     let differing = ask(&router, APPEALS[0], "", &objections);
     assert!(matches!(differing.basis.first(), Some(Ground::RulingOnOrder { differs: true, .. })));
-    let said = format!("模型首选“{}”，把握{:.0}%", first.department.name, first.probability * 100.0);
+    let said = format!("模型首选“{}部门”，把握{:.0}%", id(first), first.probability * 100.0);
     assert!(differing.reason.contains(&said), "{}", differing.reason);
     assert_eq!((id(differing.lead()), &differing.model_opinion), (id(second), &before.departments));
     assert!((sum(&differing.departments) - 1.0).abs() < 1e-5, "{}", sum(&differing.departments));
