@@ -72,7 +72,8 @@ fn fault(path: Option<String>, error: &serde_json::Error) -> JsonFault {
         Category::Data if names => (None, shortened(said)),
         Category::Data if path.is_some() => (path, format!("has the wrong type (column {})", error.column())),
         Category::Eof => (None, "the JSON object is cut off".to_owned()),
-        _ => (None, format!("not a JSON object (column {})", error.column())),
+        // A value of another kind is told before its first character is read.
+        _ => (None, format!("not a JSON object (column {})", error.column().max(1))),
     };
     JsonFault { field, reason }
 }

@@ -164,7 +164,7 @@ async fn another_level_by_the_word_of_a_department_is_by_the_word_of_the_unit_th
     assert_eq!((again.return_count, again.excluded_departments.len()), (1, 0));
     let answer = place.report(level("2026-03-02T03:00:00Z")).await.expect("reported");
     let out: Vec<String> = answer.excluded_departments.into_iter().map(|one| one.id).collect();
-    assert_eq!(out, [department.clone()], "the city's own had it then");
+    assert_eq!(out, std::slice::from_ref(&department), "the city's own had it then");
     assert_ne!(lead(&answer.next_answer.expect("an answer")), department);
 }
 
