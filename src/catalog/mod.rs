@@ -26,6 +26,7 @@ mod sheet;
 mod successors;
 mod unit;
 mod words;
+mod written_day;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -38,6 +39,7 @@ pub use matter::Matter;
 pub use successors::InForce;
 pub use unit::{District, Place, Unit};
 pub use words::Words;
+pub use written_day::written_day;
 
 /// A day of the calendar, as it is in the city.
 pub use chrono::NaiveDate as Day;

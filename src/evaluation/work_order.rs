@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::catalog::Day;
+use crate::catalog::{Day, written_day};
 use crate::text::{Appeal, AppealFields, json_line};
 
 /// Longest line that is read, in bytes: 20,000 characters with their notes fit many times over.
@@ -126,21 +126,10 @@ fn day(written: &str) -> Result<Option<Day>, String> {
     if date.is_empty() {
         return Ok(None);
     }
-    let parts = || {
-        let parts: Vec<&str> = match date.strip_suffix('日') {
-            Some(date) => date.split(['年', '月']).collect(),
-            None => date.split(if date.contains('/') { '/' } else { '-' }).collect(),
-        };
-        let [year, month, day] = parts[..] else { return None };
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let sound =
-            year.len() == 4 && [month, day].iter().all(|part| (1..=2).contains(&part.len())) && parts.iter().all(|p| digits(p));
-        let day = Day::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).filter(|_| sound)?;
-        // As in rulings: another year is a slip of the pen.
-        (1900..=2200).contains(&chrono::Datelike::year(&day)).then_some(day)
-    };
+    // As in rulings: another year is a slip of the pen.
+    let day = written_day(date).filter(|day| (1900..=2200).contains(&chrono::Datelike::year(day)));
     let words = "received_on: is no day of the calendar from 1900 to 2200; write YYYY-MM-DD";
-    parts().map(Some).ok_or_else(|| words.to_owned())
+    day.map(Some).ok_or_else(|| words.to_owned())
 }
 
 #[cfg(test)]

@@ -217,9 +217,7 @@ async fn record_within(
     };
     let in_force = ruling.status == Status::InForce;
     if in_force && (before.is_some() || ruling.supersedes.is_some()) {
-        let settled = super::disputes::settled_orders(transaction, &ruling.id, ruling.supersedes.as_deref()).await?;
-        let missing: Vec<String> = settled.into_iter().filter(|order| !ruling.orders.contains(order)).collect();
-        ruling.orders.extend(missing);
+        changes::name_settled(transaction, &mut ruling).await?;
     }
     let action = if before.is_some() { Action::RulingChanged } else { Action::RulingRecorded };
     let mut stored = match (before, etag) {

@@ -176,6 +176,19 @@ fn only_the_first_twenty_bad_rows_are_named_on_the_terminal() {
 }
 
 #[test]
+fn a_folder_that_another_replay_writes_to_is_refused_and_left_alone() {
+    let place = Place::new();
+    place.write("orders.jsonl", order(1, json!({})));
+    std::fs::create_dir(place.path("out")).expect("a folder");
+    let other = std::fs::File::open(place.path("out")).expect("a folder");
+    other.try_lock().expect("nobody has it");
+    replay(&place, "orders.jsonl", &[]).failed(74, &["out: another replay is writing there"]);
+    assert_eq!(std::fs::read_dir(place.path("out")).expect("a folder").count(), 0);
+    drop(other);
+    replay(&place, "orders.jsonl", &[]).well();
+}
+
+#[test]
 fn replay_without_a_file_or_with_a_folder_says_so() {
     let place = Place::new();
     replay(&place, "nowhere.jsonl", &[]).failed(NO_INPUT, &["nowhere.jsonl"]);

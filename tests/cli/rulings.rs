@@ -239,6 +239,11 @@ fn tampering_with_the_database_is_found_and_named_by_the_command() {
     tamper("UPDATE audit_entries SET detail = replace(detail, '城管', '交警') WHERE number = 2");
     let (code, out, err) = office.run(&["audit", "verify"]);
     assert!(code == 65 && out.contains("entry 2 was changed") && err.contains("1 faults"), "{out}{err}");
+    // So it is to a script that reads nothing of it.
+    let mut unheard =
+        office.paidan(&["audit", "verify"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("paidan runs");
+    drop(unheard.stdout.take());
+    assert_eq!(unheard.wait().expect("ended").code(), Some(65));
     tamper("DELETE FROM audit_entries WHERE number = 2");
     let (_, out, _) = office.run(&["audit", "verify"]);
     assert!(out.contains("entry 2 is missing before entry 3"), "{out}");

@@ -34,6 +34,7 @@ mod router_rulings;
 mod router_rulings_catalog;
 mod router_words;
 mod store;
+mod store_opening;
 mod store_orders;
 mod store_rulings;
 mod text;

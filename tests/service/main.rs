@@ -28,6 +28,7 @@ mod reload;
 mod repeats;
 mod returns;
 mod rulings;
+mod rulings_edges;
 mod settled;
 mod standing;
 mod stream;

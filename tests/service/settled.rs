@@ -38,8 +38,8 @@ async fn there(place: &Place, id: &str) -> Ruling {
     got.expect("there").into_inner().ruling.expect("a ruling")
 }
 
-async fn supersede(place: &Place, id: &str, successor: Ruling) {
-    let (id, etag, actor) = (id.to_owned(), there(place, id).await.etag, "委员会".to_owned());
+async fn supersede(place: &Place, id: &str, etag: &str, successor: Ruling) {
+    let (id, etag, actor) = (id.to_owned(), etag.to_owned(), "委员会".to_owned());
     let request = proto::SupersedeRulingRequest { id, etag, successor: Some(successor), actor };
     place.rulings().await.supersede_ruling(request).await.expect("superseded");
 }
@@ -64,7 +64,10 @@ async fn the_case_goes_with_the_ruling_that_takes_the_place_of_the_one_that_sett
         let place = place(&database.url).await;
         let departments = settled(&place).await;
         let [_, _, third] = &departments;
-        supersede(&place, "K1", ruling("K2", third, &[])).await;
+        let etag = there(&place, "K1").await.etag;
+        supersede(&place, "K1", &etag, ruling("K2", third, &[])).await;
+        // Asked for again by somebody who did not hear the answer.
+        supersede(&place, "K1", &etag, ruling("K2", third, &[])).await;
         assert_eq!(there(&place, "K2").await.orders, ["1"], "{}: it decides what the former decided", database.name);
         let after = place.route("1", APPEALS[0]).await;
         assert_eq!((lead(&after), decided(&after).map(|(id, _)| id)), (third.clone(), Some("K2".to_owned())));

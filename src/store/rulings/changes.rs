@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::StoreError;
 use super::super::audit::Action;
+use super::super::disputes::settled_orders;
 use super::{StoredRuling, content_id, get_within, status_name};
 use crate::rulings::{Ruling, Status};
 
@@ -39,6 +40,15 @@ pub(super) async fn expect_no_circle(transaction: &mut AnyConnection, ruling: &R
         next = row.fetch_optional(&mut *transaction).await?.map(|row| row.try_get("name")).transpose()?;
         seen.push(id);
     }
+    Ok(())
+}
+
+/// Names the orders of the cases that a ruling in force settled, or that the one did whose place it takes, whether or not whoever sent it
+/// did.
+pub(super) async fn name_settled(transaction: &mut AnyConnection, ruling: &mut Ruling) -> Result<(), StoreError> {
+    let settled = settled_orders(transaction, &ruling.id, ruling.supersedes.as_deref()).await?;
+    let missing: Vec<String> = settled.into_iter().filter(|order| !ruling.orders.contains(order)).collect();
+    ruling.orders.extend(missing);
     Ok(())
 }
 
@@ -82,6 +92,7 @@ pub(super) async fn taken_by(
     if successor.id.is_empty() {
         successor.id = content_id(&successor);
     }
+    name_settled(transaction, &mut successor).await?;
     match get_within(transaction, &successor.id).await {
         Ok(stored) => Ok(Some(stored).filter(|stored| stored.ruling == successor)),
         Err(StoreError::NotFound { .. }) => Ok(None),
