@@ -62,9 +62,21 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         // If not even this can be written there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "paidan: {:#}", self.error);
+        let _ = writeln!(io::stderr(), "paidan: {}", told(&self.error));
         ExitCode::from(self.code)
     }
+}
+
+/// An error with what it comes from. Most of ours tell their cause in their own words: then it is not told once more.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !told.contains(&cause) {
+            let colon = if told.is_empty() { "" } else { ": " };
+            told.push_str(&format!("{colon}{cause}"));
+        }
+    }
+    told
 }
 
 impl From<ConfigError> for Failure {
@@ -190,5 +202,27 @@ impl From<ServeError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::new(code::IO, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Example {
+        #[error("orders.db: {source}; try again")]
+        Telling { source: io::Error },
+        #[error("orders.db cannot be opened")]
+        Silent { source: io::Error },
+    }
+
+    #[test]
+    fn a_cause_is_told_once_whether_or_not_the_error_tells_it_itself() {
+        let source = || io::Error::other("the disk is gone");
+        let words = |error: Example| told(&error.into());
+        assert_eq!(words(Example::Telling { source: source() }), "orders.db: the disk is gone; try again");
+        assert_eq!(words(Example::Silent { source: source() }), "orders.db cannot be opened: the disk is gone");
+        assert_eq!(told(&anyhow::Error::msg("alone")), "alone");
     }
 }

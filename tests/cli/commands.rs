@@ -55,6 +55,22 @@ fn a_model_that_is_not_there_is_66_and_a_damaged_one_65() {
 }
 
 #[test]
+fn what_is_wrong_is_told_once() {
+    let place = Place::new();
+    for args in [
+        &["config", "check", "--config", "none.toml"][..],
+        &["catalog", "check", "nowhere"],
+        &["replay", "--orders", "none.jsonl", "--out", "out"],
+    ] {
+        let ended = place.run(args).failed(NO_INPUT, &[]);
+        assert_eq!(ended.err.matches("No such file or directory").count(), 1, "{ended:?}");
+    }
+    std::fs::write(place.path("model/model.safetensors"), "cut").expect("damaged");
+    let ended = place.run(&["model", "info"]).failed(DATA, &["model.safetensors: "]);
+    assert_eq!(ended.err.matches("not a whole safetensors file").count(), 1, "{ended:?}");
+}
+
+#[test]
 fn a_hub_that_cannot_be_reached_is_69() {
     let place = Place::new();
     let mut command = place.paidan(&["model", "info", "--model", "city/router@v1"]);
