@@ -121,6 +121,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// It is there, but no file of settings.
+    #[error("configuration file {path}: {reason}", path = path.display())]
+    NoText {
+        /// What was named.
+        path: PathBuf,
+        /// What it is, and the way out.
+        reason: String,
+    },
     /// A key is unknown, or its value makes no sense.
     #[error("{origin}: {key}: {reason}")]
     Bad {
@@ -182,8 +190,7 @@ impl Layers {
         let mut figment = Figment::from(Serialized::defaults(Raw::default()));
         let file = named_file(flags);
         if let Some(path) = &file {
-            let text =
-                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+            let text = read(path)?;
             // Parsed here first, since this error says line and column.
             text.parse::<toml::Table>().map_err(|error| bad("TOML", &path.display().to_string(), error.to_string().trim()))?;
             figment = figment.merge(Toml::string(&text));
@@ -324,6 +331,19 @@ fn choose<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
 fn named_file(flags: &Flags) -> Option<PathBuf> {
     let named = flags.file.clone().or_else(|| std::env::var_os("PAIDAN_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
     named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()))
+}
+
+/// The text of a file. What is none is as wrong as a key that nobody knows.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let no_text = |reason: String| ConfigError::NoText { path: path.to_owned(), reason };
+    if path.is_dir() {
+        return Err(no_text(format!("is a folder; name a file, such as {}", path.join(DEFAULT_FILE).display())));
+    }
+    let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to() + 1;
+        no_text(format!("not UTF-8 at byte {place}; save it as UTF-8 (from GBK: iconv -f GB18030 -t UTF-8)"))
+    })
 }
 
 /// `SERVER_MAX_BATCH_TOKENS` (the prefix is gone) is `server.max_batch_tokens`; `None` for what is no setting.

@@ -82,8 +82,11 @@ fn told(error: &anyhow::Error) -> String {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match &error {
-            ConfigError::Unreadable { .. } => Self::new(code::NO_INPUT, error),
-            ConfigError::Bad { .. } => Self::new(code::USAGE, error),
+            ConfigError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Self::new(code::NO_INPUT, error)
+            }
+            ConfigError::Unreadable { .. } => Self::new(code::IO, error),
+            ConfigError::NoText { .. } | ConfigError::Bad { .. } => Self::new(code::USAGE, error),
         }
     }
 }

@@ -62,6 +62,19 @@ fn a_bad_configuration_exits_with_64_and_names_key_and_origin() {
 }
 
 #[test]
+fn what_is_no_file_of_settings_is_a_wrong_configuration_and_not_a_missing_file() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("conf")).expect("a folder");
+    place.run(&["config", "check", "--config", "conf"]).failed(USAGE, &["conf: is a folder; name a file", "conf/paidan.toml"]);
+    // As an editor in Windows saves it in China: the comment is not UTF-8, however well the settings are.
+    place.write("gbk.toml", encoding_rs::GB18030.encode("# 派单\n[server]\nqueue_capacity = 64\n").0);
+    let words = ["gbk.toml: not UTF-8 at byte 3", "iconv -f GB18030 -t UTF-8"];
+    place.run(&["config", "check", "--config", "gbk.toml"]).failed(USAGE, &words);
+    let mut command = place.paidan(&["config", "check"]);
+    Ended::of(command.env("PAIDAN_CONFIG", "gbk.toml").output().expect("paidan runs")).failed(USAGE, &words);
+}
+
+#[test]
 fn a_text_of_digits_is_a_text_wherever_it_is_given() {
     let place = Place::new();
     for name in ["20260101", "007", "1e5", "true", "-1", "[x]"] {
