@@ -1,9 +1,11 @@
 //! `paidan model`: what a model is, and whether its folder is whole.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use clap::Subcommand;
-use paidan::model::{ArtifactsError, Manifest, ModelInfo, file};
+use paidan::model::{ArtifactsError, FileRecord, Manifest, ModelInfo, file, sha256_hex};
 use paidan::routing::Router;
 use paidan::text::Appeal;
 
@@ -32,7 +34,8 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Check every checksum, shape and label, and let it answer once; exit with 65 if something is wrong
+    /// Check every checksum, shape and label, and let it answer once; exit with 65 if something is wrong, and with 66 if a file or the
+    /// manifest is missing
     #[command(after_help = "Example:\n  paidan model verify --model models/haikou12345")]
     Verify,
 }
@@ -50,15 +53,12 @@ pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
         Action::Info { json: false } => out.write_all(for_people(info, &folder).as_bytes())?,
         Action::Verify => {
             answer_once(&router)?;
-            let manifest = manifest(&folder)?;
-            for (name, record) in manifest.iter().flat_map(|manifest| &manifest.files) {
+            let files = vouched(&folder)?;
+            for (name, record) in &files {
                 writeln!(out, "{}  {name} ({} bytes)", record.sha256, record.bytes)?;
             }
-            let checked = match manifest {
-                Some(manifest) => format!("{} files match manifest.json", manifest.files.len()),
-                None => "there is no manifest.json, so nothing to hold the files against".to_owned(),
-            };
-            writeln!(out, "{}: sound; {checked}; it answers for {} departments", folder.display(), info.departments.len())?;
+            let (folder, files, departments) = (folder.display(), files.len(), info.departments.len());
+            writeln!(out, "{folder}: sound; {files} files match {}; it answers for {departments} departments", file::MANIFEST)?;
         }
     }
     Ok(())
@@ -75,17 +75,36 @@ fn answer_once(router: &Router) -> Result<(), Failure> {
     }
 }
 
-fn manifest(folder: &std::path::Path) -> Result<Option<Manifest>, Failure> {
+/// The files that the manifest vouches for: there must be one, and every file that is read must be among them. To serve, neither is
+/// needed, since models of others have no manifest; but what nothing vouches for is not verified.
+fn vouched(folder: &Path) -> Result<BTreeMap<String, FileRecord>, Failure> {
     let path = folder.join(file::MANIFEST);
     if !path.is_file() {
-        return Ok(None);
+        let nothing = "so nothing says what its files should be; copy the folder again, or export it anew with paidan-train";
+        let words = format!("model folder {}: {} is missing, {nothing}", folder.display(), file::MANIFEST);
+        return Err(Failure::said(code::NO_INPUT, words));
     }
-    let bytes = std::fs::read(&path).map_err(|error| Failure::file(&path, error))?;
-    let manifest = serde_json::from_slice(&bytes);
-    Ok(Some(manifest.map_err(|error| ArtifactsError::Malformed { path, reason: error.to_string() })?))
+    let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::file(path, error));
+    let manifest = serde_json::from_slice::<Manifest>(&read(&path)?);
+    let files = manifest.map_err(|error| ArtifactsError::Malformed { path: path.clone(), reason: error.to_string() })?.files;
+    let unlisted: Vec<&str> =
+        file::READ.into_iter().filter(|name| !files.contains_key(*name) && folder.join(name).exists()).collect();
+    if !unlisted.is_empty() {
+        let words = "which is read all the same; copy the folder again, or export it anew with paidan-train";
+        return Err(Failure::said(code::DATA, format!("{}: does not list {}, {words}", path.display(), unlisted.join(", "))));
+    }
+    // What is read was held against its checksum when it was.
+    for (name, record) in files.iter().filter(|(name, _)| !file::READ.contains(&name.as_str())) {
+        let path = folder.join(name);
+        let found = sha256_hex(&read(&path)?);
+        if found != record.sha256 {
+            return Err(ArtifactsError::Checksum { path, expected: record.sha256.clone(), found }.into());
+        }
+    }
+    Ok(files)
 }
 
-fn as_json(info: &ModelInfo, folder: &std::path::Path) -> serde_json::Value {
+fn as_json(info: &ModelInfo, folder: &Path) -> serde_json::Value {
     serde_json::json!({
         "name": info.name,
         "version": info.version,
@@ -101,7 +120,7 @@ fn as_json(info: &ModelInfo, folder: &std::path::Path) -> serde_json::Value {
     })
 }
 
-fn for_people(info: &ModelInfo, folder: &std::path::Path) -> String {
+fn for_people(info: &ModelInfo, folder: &Path) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
     let mut text = format!(
         "{} {}\n  folder        {}\n  reads         {} tokens at most, computes in {} ({})\n  dispute head  {}\n  calibrated    {}\n  departments   {}\n",

@@ -35,6 +35,8 @@ pub mod file {
     pub const DISPUTE: &str = "dispute.json";
     /// Checksums, origin, figures.
     pub const MANIFEST: &str = "manifest.json";
+    /// All that is read of a folder, besides the manifest.
+    pub const READ: [&str; 6] = [CONFIG, TOKENIZER, WEIGHTS, DEPARTMENTS, CALIBRATION, DISPUTE];
 }
 
 /// Largest file of a folder that is read: a mistaken path must not fill the memory.

@@ -85,7 +85,51 @@ fn model_info_and_verify_describe_a_sound_model() {
     assert!(info.out.contains("城管") && info.out.contains("100 training orders"), "{}", info.out);
     let info: Value = serde_json::from_str(&place.run(&["model", "info", "--json"]).well().out).expect("JSON");
     assert_eq!(info["departments"].as_array().map(Vec::len), Some(support::DEPARTMENTS.len()));
-    assert!(place.run(&["model", "verify"]).well().out.contains("sound"));
+    support::write_manifest(&place.path("model"));
+    let verified = place.run(&["model", "verify"]).well().out;
+    assert!(verified.contains("sound; 5 files match manifest.json"), "{verified}");
+}
+
+#[test]
+fn a_model_is_not_verified_by_a_manifest_that_is_missing_or_silent_on_a_file_that_is_read() {
+    let place = Place::new();
+    let verify = || place.run(&["model", "verify"]);
+    let unverified = |code: i32, words: &[&str]| {
+        let ended = verify().failed(code, words);
+        assert!(!ended.out.contains("sound"), "{ended:?}");
+        // To serve, neither is needed.
+        place.run(&["route", "路灯坏了"]).well();
+    };
+    unverified(NO_INPUT, &["manifest.json is missing", "paidan-train"]);
+    support::write_manifest(&place.path("model"));
+    verify().well();
+    let listed = std::fs::read(place.path("model/manifest.json")).expect("a manifest");
+    for name in ["calibration.json", "departments.json"] {
+        let mut manifest: Value = serde_json::from_slice(&listed).expect("json");
+        manifest["files"].as_object_mut().expect("files").remove(name);
+        place.write("model/manifest.json", manifest.to_string());
+        unverified(DATA, &["manifest.json: does not list ", name]);
+    }
+    place.write("model/manifest.json", &listed);
+    // Of after the manifest.
+    support::write_dispute_model(&place.path("model"));
+    support::write_manifest(&place.path("model"));
+    unverified(DATA, &["manifest.json: does not list dispute.json"]);
+}
+
+#[test]
+fn a_listed_file_that_only_people_read_is_verified_too() {
+    let place = Place::new();
+    place.write("model/README.md", "the card");
+    support::write_manifest(&place.path("model"));
+    let mut manifest: Value =
+        serde_json::from_slice(&std::fs::read(place.path("model/manifest.json")).expect("a manifest")).expect("json");
+    let record = |text: &str| serde_json::json!({"sha256": paidan::model::sha256_hex(text.as_bytes()), "bytes": text.len()});
+    manifest["files"]["README.md"] = record("the card");
+    place.write("model/manifest.json", manifest.to_string());
+    assert!(place.run(&["model", "verify"]).well().out.contains("6 files match"));
+    place.write("model/README.md", "another card");
+    place.run(&["model", "verify"]).failed(DATA, &["README.md: sha-256 is ", "manifest.json says"]);
 }
 
 #[test]

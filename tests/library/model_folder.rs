@@ -1,17 +1,16 @@
 //! What a model folder must be, and how each fault is named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use paidan::model::{
-    Artifacts, ArtifactsError, DEPARTMENT_WORDS, DISPUTE_WORDS, DataRecord, FileRecord, Int8Gate, Manifest, Precision, Setting,
-    file, sha256_hex,
-};
+use paidan::model::{Artifacts, ArtifactsError, DEPARTMENT_WORDS, DISPUTE_WORDS, Int8Gate, Precision, Setting, file};
 use paidan::routing::Router;
 use paidan::text::{Appeal, AppealFields};
 
-use crate::support::{APPEALS, DEPARTMENTS, tiny_model, write_base_model, write_dispute_model};
+use crate::support::{
+    APPEALS, DEPARTMENTS, tiny_model, write_base_model, write_dispute_model, write_manifest, write_manifest_with,
+};
 
 fn refusal(folder: &Path) -> String {
     match Router::open(folder) {
@@ -32,37 +31,6 @@ fn rewrite_weights(folder: &Path, change: impl FnOnce(&mut HashMap<String, Tenso
     let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).expect("weights");
     change(&mut tensors);
     candle_core::safetensors::save(&tensors, &path).expect("written");
-}
-
-fn write_manifest(folder: &Path) {
-    write_manifest_with(folder, None);
-}
-
-fn write_manifest_with(folder: &Path, int8: Option<Int8Gate>) {
-    let names = [file::CONFIG, file::TOKENIZER, file::WEIGHTS, file::DEPARTMENTS, file::CALIBRATION];
-    let record = |name: &str| {
-        let bytes = std::fs::read(folder.join(name)).expect("a file");
-        (name.to_owned(), FileRecord { sha256: sha256_hex(&bytes), bytes: bytes.len() as u64 })
-    };
-    let manifest = Manifest {
-        format: 1,
-        name: "tiny".to_owned(),
-        version: "20260101-tiny".to_owned(),
-        created_at: "2026-01-01T00:00:00Z".to_owned(),
-        files: names.into_iter().map(record).collect(),
-        data: DataRecord {
-            training_orders: 0,
-            training_sha256: String::new(),
-            validation_orders: 0,
-            validation_sha256: String::new(),
-        },
-        git_commit: String::new(),
-        calibrated_by: String::new(),
-        configuration: serde_json::Value::Null,
-        metrics: BTreeMap::from([("text_only.accuracy".to_owned(), 0.5)]),
-        int8,
-    };
-    std::fs::write(folder.join(file::MANIFEST), serde_json::to_vec(&manifest).expect("json")).expect("written");
 }
 
 #[test]

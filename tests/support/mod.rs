@@ -7,7 +7,8 @@ use std::path::Path;
 
 use candle_core::{Device, Result, Tensor};
 use paidan::model::{
-    CENTRES, Calibration, DISPUTE_WORDS, Department, DisputeModel, DisputeWords, Weighing, Weighings, Weight, Witness, file,
+    CENTRES, Calibration, DISPUTE_WORDS, DataRecord, Department, DisputeModel, DisputeWords, FileRecord, Int8Gate, Manifest,
+    Weighing, Weighings, Weight, Witness, file, sha256_hex,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -184,6 +185,39 @@ pub fn write_dispute_model(folder: &Path) {
     let weighings = Weighings { appeal: heard(&Witness::OF_AN_APPEAL), proposal: heard(&Witness::OF_A_PROPOSAL) };
     let history = BTreeMap::from([("城管".to_owned(), 2.0)]);
     write(folder, file::DISPUTE, &DisputeModel { text_only: weighings.clone(), with_category: weighings, history });
+}
+
+/// Vouches for the files that [`write_tiny_model`] wrote.
+pub fn write_manifest(folder: &Path) {
+    write_manifest_with(folder, None);
+}
+
+/// The same with what was found out about int8.
+pub fn write_manifest_with(folder: &Path, int8: Option<Int8Gate>) {
+    let names = [file::CONFIG, file::TOKENIZER, file::WEIGHTS, file::DEPARTMENTS, file::CALIBRATION];
+    let record = |name: &str| {
+        let bytes = std::fs::read(folder.join(name)).expect("a file");
+        (name.to_owned(), FileRecord { sha256: sha256_hex(&bytes), bytes: bytes.len() as u64 })
+    };
+    let manifest = Manifest {
+        format: 1,
+        name: "tiny".to_owned(),
+        version: "20260101-tiny".to_owned(),
+        created_at: "2026-01-01T00:00:00Z".to_owned(),
+        files: names.into_iter().map(record).collect(),
+        data: DataRecord {
+            training_orders: 0,
+            training_sha256: String::new(),
+            validation_orders: 0,
+            validation_sha256: String::new(),
+        },
+        git_commit: String::new(),
+        calibrated_by: String::new(),
+        configuration: serde_json::Value::Null,
+        metrics: BTreeMap::from([("text_only.accuracy".to_owned(), 0.5)]),
+        int8,
+    };
+    std::fs::write(folder.join(file::MANIFEST), serde_json::to_vec(&manifest).expect("json")).expect("written");
 }
 
 /// The folder of [`write_tiny_model`] in a place that is removed with the value.
