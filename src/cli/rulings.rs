@@ -167,7 +167,7 @@ async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor
         }
     }
     let bar = ProgressBar::new(good.len() as u64);
-    let mut recorded = 0;
+    let (mut recorded, mut there) = (0, 0);
     // Before it is cut into transactions: a row may supersede one that stands far below it.
     let (lines, rulings): (Vec<u64>, Vec<Ruling>) = good.into_iter().unzip();
     let mut good = predecessors_first(rulings).into_iter().map(|(place, ruling)| (lines[place], ruling)).peekable();
@@ -176,7 +176,8 @@ async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor
         for (line, outcome) in lines.into_iter().zip(store.record_all(rulings, actor).await?) {
             bar.inc(1);
             match outcome {
-                Ok(_) => recorded += 1,
+                Ok(one) if one.is_new => recorded += 1,
+                Ok(_) => there += 1,
                 Err(error) => faults.push((line, error.to_string())),
             }
         }
@@ -188,7 +189,8 @@ async fn import(store: &Store, rows: Vec<Row>, known: &Known, file: &Path, actor
         // Whether or not anybody reads them, the rows are bad: the exit code must say so.
         let _ = writeln!(errors, "{}:{line}: {fault}", file.display());
     }
-    let told = writeln!(std::io::stdout(), "{recorded} rulings recorded");
+    let before = if there == 0 { String::new() } else { format!(", {there} there already") };
+    let told = writeln!(std::io::stdout(), "{recorded} rulings recorded{before}");
     let bad: std::collections::BTreeSet<u64> = faults.iter().map(|(line, _)| *line).collect();
     match bad.len() {
         0 => Ok(told?),

@@ -37,7 +37,7 @@ pub use error::StoreError;
 pub use feed::{Change, Changes, Embedded};
 pub use filter::Filter;
 pub use opening::FileTrouble;
-pub use rulings::{Page, StoredRuling};
+pub use rulings::{Page, Recorded, StoredRuling};
 pub use search::Found;
 
 /// How long a caller waits for a connection, and SQLite for another process that is writing.

@@ -43,6 +43,15 @@ impl StoredRuling {
     }
 }
 
+/// What became of a ruling that was to be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// As it is there now.
+    pub stored: StoredRuling,
+    /// False if it was there already and says the same: nothing was written.
+    pub is_new: bool,
+}
+
 /// Part of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
@@ -61,7 +70,7 @@ impl Store {
     /// did whose place it takes, stay with it while it is in force, and it names their orders; otherwise they are open again.
     pub async fn record(&self, ruling: Ruling, etag: Option<&str>, actor: &str) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
-        let stored = record_within(&mut transaction, ruling, etag, actor).await?;
+        let Recorded { stored, .. } = record_within(&mut transaction, ruling, etag, actor).await?;
         transaction.commit().await?;
         Ok(stored)
     }
@@ -75,7 +84,7 @@ impl Store {
         actor: &str,
     ) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
-        let stored = record_within(&mut transaction, ruling, etag, actor).await?;
+        let Recorded { stored, .. } = record_within(&mut transaction, ruling, etag, actor).await?;
         if stored.ruling.status != Status::InForce {
             let (id, status) = (stored.ruling.id, status_name(stored.ruling.status));
             return Err(StoreError::State { id, status, asked: "the end of a case" });
@@ -87,11 +96,7 @@ impl Store {
 
     /// Records many, each as [`Self::record`] without an etag, in one transaction, and one that supersedes another of them after that
     /// one; gives the outcome of each, in their order. A conflict concerns its own ruling only; any other error undoes all.
-    pub async fn record_all(
-        &self,
-        rulings: Vec<Ruling>,
-        actor: &str,
-    ) -> Result<Vec<Result<StoredRuling, StoreError>>, StoreError> {
+    pub async fn record_all(&self, rulings: Vec<Ruling>, actor: &str) -> Result<Vec<Result<Recorded, StoreError>>, StoreError> {
         let mut transaction = self.begin().await?;
         let mut outcomes = Vec::with_capacity(rulings.len());
         for (place, ruling) in predecessors_first(rulings) {
@@ -135,7 +140,7 @@ impl Store {
             return Ok(done);
         }
         expect_etag(&former, etag)?;
-        let stored = record_within(&mut transaction, successor, None, actor).await?;
+        let Recorded { stored, .. } = record_within(&mut transaction, successor, None, actor).await?;
         if stored.ruling.status != Status::InForce {
             let (id, status) = (stored.ruling.id, status_name(stored.ruling.status));
             return Err(StoreError::State { id, status, asked: "put in the place of another" });
@@ -204,7 +209,7 @@ async fn record_within(
     mut ruling: Ruling,
     etag: Option<&str>,
     actor: &str,
-) -> Result<StoredRuling, StoreError> {
+) -> Result<Recorded, StoreError> {
     if ruling.id.is_empty() {
         ruling.id = content_id(&ruling);
     }
@@ -224,14 +229,14 @@ async fn record_within(
         (None, None) => StoredRuling { ruling, revision: 0, create_time: String::new(), update_time: String::new() },
         (None, Some(_)) => return Err(StoreError::NotFound { id: ruling.id }),
         // Sent again by somebody who did not hear the answer, or a file imported twice.
-        (Some(before), _) if before.ruling == ruling => return Ok(before),
+        (Some(before), _) if before.ruling == ruling => return Ok(Recorded { stored: before, is_new: false }),
         // The same, of before another took its place: a file that is imported again.
         (Some(before), None)
             if before.ruling.status == Status::Superseded
                 && ruling.status == Status::InForce
                 && before.ruling == (Ruling { status: Status::Superseded, ..ruling.clone() }) =>
         {
-            return Ok(before);
+            return Ok(Recorded { stored: before, is_new: false });
         }
         (Some(_), None) => return Err(StoreError::Exists { id: ruling.id }),
         (Some(before), Some(etag)) => {
@@ -255,7 +260,7 @@ async fn record_within(
         Some(former) => super::disputes::hand_on(transaction, former, &stored.ruling.id, actor).await?,
         None => {}
     }
-    Ok(stored)
+    Ok(Recorded { stored, is_new: true })
 }
 
 /// The former ruling no longer counts. One that is superseded by the same successor already stays as it is; one whose place

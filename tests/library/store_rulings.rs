@@ -186,10 +186,10 @@ async fn a_file_of_rulings_may_name_a_successor_first_and_may_be_sent_again() {
     for database in databases().await {
         let store = &database.store;
         let file = || vec![Ruling { supersedes: Some("b-old".to_owned()), ..ruling("a-new") }, ruling("b-old")];
-        for _ in 0..2 {
+        for is_new in [true, false] {
             for (one, outcome) in file().iter().zip(store.record_all(file(), "x").await.expect("recorded")) {
                 let recorded = outcome.unwrap_or_else(|error| panic!("{}: {error}", database.name));
-                assert_eq!(recorded.ruling.id, one.id);
+                assert_eq!((&recorded.stored.ruling.id, recorded.is_new), (&one.id, is_new));
             }
         }
         let status = async |id: &str| store.get(id).await.expect("there").ruling.status;
