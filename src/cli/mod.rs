@@ -7,6 +7,7 @@ pub mod configuration;
 pub mod demo;
 mod failure;
 pub mod model;
+mod orders;
 mod output;
 mod panics;
 mod recurrences;

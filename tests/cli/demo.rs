@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use paidan::model::{Calibration, StandingBound, file};
+
 use crate::support::tiny_model;
 
 /// `paidan demo` without anybody's own settings.
@@ -49,4 +51,29 @@ fn a_file_without_such_a_story_is_told() {
     let output = demo().arg("--model").arg(model.path()).arg("--orders").arg(&orders).output().expect("paidan runs");
     assert_eq!(output.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&output.stderr).contains("orders.jsonl: "));
+}
+
+#[test]
+fn a_file_of_orders_that_cannot_be_read_is_told_with_the_way_out_as_replay_tells_it() {
+    let (model, folder) = (tiny_model(), tempfile::tempdir().expect("a folder"));
+    // With it standing rulings may apply, so that a story is looked for.
+    let mut calibration = Calibration::default();
+    calibration.precedents.unworded = Some(StandingBound { similarity: 0.9, probability: 0.0, precision: 0.9 });
+    let bytes = serde_json::to_vec(&calibration).expect("json");
+    std::fs::write(model.path().join(file::CALIBRATION), bytes).expect("written");
+    let row = "{\"order_id\":\"1\",\"appeal\":\"路灯不亮\",\"department\":\"城管\"}\n";
+    let utf16: Vec<u8> = row.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, words) in [
+        (encoding_rs::GB18030.encode(&row.repeat(3)).0.into_owned(), &["none of its 3 rows", "iconv -f GB18030 -t UTF-8"][..]),
+        ([row.as_bytes(), b"{}\n"].concat(), &["another like it; 1 rows cannot be read"]),
+        (utf16, &["iconv -f UTF-16 -t UTF-8"]),
+        (Vec::new(), &["there is no order in it"]),
+    ] {
+        let orders = folder.path().join("orders.jsonl");
+        std::fs::write(&orders, bytes).expect("written");
+        let output = demo().arg("--model").arg(model.path()).arg("--orders").arg(&orders).output().expect("paidan runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{words:?} are not in {said}");
+    }
 }

@@ -6,7 +6,7 @@ use paidan::evaluation::{Rows, WorkOrder};
 use paidan::routing::Router;
 use paidan::text::AppealFields;
 
-use crate::cli::{Failure, code};
+use crate::cli::{Failure, code, orders};
 
 /// Most orders of a file that are looked through: enough for a story, and read in seconds.
 const MOST: usize = 2_000;
@@ -59,8 +59,12 @@ pub fn invented() -> Cast {
 /// ruling demands.
 pub fn of_orders(file: &Path, router: &Router) -> Result<Cast, Failure> {
     let none = |what: &str| Failure::said(code::DATA, format!("{}: {what}", file.display()));
+    let read = read(file)?;
+    let orders = &read.orders;
+    if orders.is_empty() {
+        return Err(none(&read.without_a_story(file)));
+    }
     let least = router.likeness().unworded.as_ref().ok_or_else(|| none("this model lets no standing ruling apply"))?.similarity;
-    let orders = read(file)?;
     let texts: Vec<&str> = orders.iter().map(|order| order.appeal.fields().text.as_str()).collect();
     let mut embeddings: Vec<Vec<f32>> = Vec::with_capacity(texts.len());
     for batch in texts.chunks(AT_ONCE) {
@@ -79,7 +83,7 @@ pub fn of_orders(file: &Path, router: &Router) -> Result<Cast, Failure> {
             }
         }
     }
-    let (_, first, second) = best.ok_or_else(|| none("no re-dispatched order in it has another like it"))?;
+    let (_, first, second) = best.ok_or_else(|| none(&read.without_a_story(file)))?;
     let fields = |order: &WorkOrder| AppealFields { id: order.order_id.clone(), ..order.appeal.fields().clone() };
     let category = &orders[first].appeal.fields().category;
     Ok(Cast {
@@ -100,16 +104,47 @@ fn asked(order: &WorkOrder) -> Option<String> {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<WorkOrder>, Failure> {
-    let reader = std::fs::File::open(file).map_err(|error| Failure::file(file, error))?;
-    let mut orders = Vec::new();
+/// What a file gave.
+#[derive(Default)]
+struct Read {
+    orders: Vec<WorkOrder>,
+    /// Rows that could not be read, and those of them that are not UTF-8. They play no part; `paidan replay` and the trainer name
+    /// each, here they are told where there is no story.
+    bad: u64,
+    not_utf8: u64,
+}
+
+impl Read {
+    fn without_a_story(&self, file: &Path) -> String {
+        let mut words = match (self.orders.len(), self.bad) {
+            (0, 0) => "there is no order in it".to_owned(),
+            (0, bad) => format!("none of its {bad} rows is an order that can be read"),
+            (_, 0) => "no re-dispatched order in it has another like it".to_owned(),
+            (_, bad) => format!("no re-dispatched order in it has another like it; {bad} rows cannot be read"),
+        };
+        if self.not_utf8 > 0 {
+            words.push_str(&format!("; {}", orders::not_utf8(self.not_utf8, file)));
+        }
+        words
+    }
+}
+
+fn read(file: &Path) -> Result<Read, Failure> {
+    let reader = orders::open(file)?;
+    let mut read = Read::default();
     for row in Rows::new(std::io::BufReader::new(reader)) {
         let row = row.map_err(|error| Failure::file(file, error))?;
-        // A row that cannot be read plays no part; `paidan replay` and the trainer name them.
-        orders.extend(row.bytes.and_then(|bytes| WorkOrder::parse(&bytes).ok()));
-        if orders.len() == MOST {
+        match row.bytes.map(|bytes| WorkOrder::parse(&bytes)) {
+            Some(Ok(order)) => read.orders.push(order),
+            wrong => {
+                read.bad += 1;
+                let no_text = |reason: String| reason.starts_with(WorkOrder::NOT_UTF8);
+                read.not_utf8 += u64::from(wrong.and_then(Result::err).is_some_and(no_text));
+            }
+        }
+        if read.orders.len() == MOST {
             break;
         }
     }
-    Ok(orders)
+    Ok(read)
 }

@@ -10,7 +10,6 @@
 mod measures;
 mod outputs;
 mod page;
-mod shape;
 mod tally;
 mod window;
 
@@ -27,7 +26,7 @@ use paidan::routing::Router;
 
 use super::setup::{Setup, model_folder, open_router};
 use super::signals::stop_flag;
-use super::{Failure, code};
+use super::{Failure, code, orders};
 use measures::Measures;
 use outputs::{Outputs, Prediction, Skipped};
 use tally::Tally;
@@ -75,12 +74,8 @@ pub struct Args {
 /// Replays a file.
 pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     let config = setup.configuration(&[])?;
-    let mut file = File::open(&args.orders).map_err(|error| Failure::file(&args.orders, error))?;
-    let metadata = file.metadata().map_err(|error| Failure::file(&args.orders, error))?;
-    if metadata.is_dir() {
-        return Err(Failure::said(code::NO_INPUT, format!("{}: is a folder, not a file of orders", args.orders.display())));
-    }
-    shape::check(&args.orders, &mut file)?;
+    let file = orders::open(&args.orders)?;
+    let length = file.metadata().map_err(|error| Failure::file(&args.orders, error))?.len();
     let router = open_router(&model_folder(&config)?, &config)?;
     let outputs = Outputs::create(&args.out)?;
     let stop = stop_flag()?;
@@ -88,7 +83,7 @@ pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
         args,
         router: &router,
         stop: &stop,
-        bar: bar(metadata.len()),
+        bar: bar(length),
         reading: Reading { text_only: args.text_only, proposals: args.proposals, limit: args.limit.unwrap_or(u64::MAX) },
         batch_tokens: config.service.max_batch_tokens,
     };
@@ -165,14 +160,13 @@ impl Run<'_> {
         if tally.appeals() > 0 {
             return Ok(());
         }
-        let (orders, out) = (self.args.orders.display(), self.args.out.display());
+        let (file, out) = (self.args.orders.display(), self.args.out.display());
         let mut words = match tally.skipped_rows() {
-            0 => format!("{orders}: there is no order in it; no results were written to {out}"),
-            rows => format!("{orders}: none of its {rows} rows is an order that can be read; no results were written to {out}"),
+            0 => format!("{file}: there is no order in it; no results were written to {out}"),
+            rows => format!("{file}: none of its {rows} rows is an order that can be read; no results were written to {out}"),
         };
         if tally.not_utf8() > 0 {
-            let way_out = format!("if it was saved in GBK, convert it first: iconv -f GB18030 -t UTF-8 {orders} > utf8.jsonl");
-            words.push_str(&format!("; {} rows are not UTF-8: {way_out}", tally.not_utf8()));
+            words.push_str(&format!("; {}", orders::not_utf8(tally.not_utf8(), &self.args.orders)));
         }
         Err(Failure::said(code::DATA, words))
     }

@@ -1,4 +1,5 @@
-//! Files that are no lines of JSON as a whole, told as such: row by row they would be told by what is wrong with their first letters.
+//! Files of past orders, as they are opened. One that is no lines of JSON as a whole is told as such: row by row it would be told by
+//! what is wrong with its first letters.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
@@ -9,9 +10,24 @@ use crate::cli::{Failure, code};
 /// Bytes at the start that are looked at.
 const LOOKED_AT: u64 = 4096;
 
-/// Refuses a file in UTF-16, and one that is a single JSON array. It is at its start afterwards; what cannot be read a second time,
-/// such as a pipe, is not looked at.
-pub fn check(path: &Path, file: &mut File) -> Result<(), Failure> {
+/// Opens a file of orders; refuses a folder, a file in UTF-16, and one that is a single JSON array.
+pub fn open(path: &Path) -> Result<File, Failure> {
+    let mut file = File::open(path).map_err(|error| Failure::file(path, error))?;
+    if file.metadata().map_err(|error| Failure::file(path, error))?.is_dir() {
+        return Err(Failure::said(code::NO_INPUT, format!("{}: is a folder, not a file of orders", path.display())));
+    }
+    check(path, &mut file)?;
+    Ok(file)
+}
+
+/// What rows that are not UTF-8 point to, and the way out.
+pub fn not_utf8(rows: u64, path: &Path) -> String {
+    let way_out = "if it was saved in GBK, convert it first: iconv -f GB18030 -t UTF-8";
+    format!("{rows} rows are not UTF-8: {way_out} {} > utf8.jsonl", path.display())
+}
+
+/// The file is at its start afterwards; what cannot be read a second time, such as a pipe, is not looked at.
+fn check(path: &Path, file: &mut File) -> Result<(), Failure> {
     match file.rewind() {
         Err(error) if error.kind() == ErrorKind::NotSeekable => return Ok(()),
         rewound => rewound.map_err(|error| Failure::file(path, error))?,
