@@ -44,6 +44,31 @@ fn the_story_runs_to_its_end_and_leaves_the_case_file_as_a_page() {
 }
 
 #[test]
+fn a_page_that_cannot_be_written_is_told_before_the_story_begins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = folder.path().join("taken");
+    std::fs::create_dir(&taken).expect("a folder");
+    for (page, code, words) in
+        [(taken.clone(), 64, "is a folder; name a file"), (folder.path().join("nowhere/case.html"), 66, "nowhere/case.html: ")]
+    {
+        // Nor is the model looked for: there is none.
+        let output = demo().arg("--model").arg("none").arg("--page").arg(&page).output().expect("paidan runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(words) && output.stdout.is_empty(), "{said}");
+    }
+    // What can be written is neither made nor changed by the look.
+    let (new, old) = (folder.path().join("new.html"), folder.path().join("old.html"));
+    std::fs::write(&old, "before").expect("written");
+    for page in [&new, &old] {
+        let output = demo().arg("--model").arg("none").arg("--page").arg(page).output().expect("paidan runs");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("\"none\""), "{output:?}");
+    }
+    assert!(!new.exists());
+    assert_eq!(std::fs::read(&old).expect("still there"), b"before");
+}
+
+#[test]
 fn a_file_without_such_a_story_is_told() {
     let (model, folder) = (tiny_model(), tempfile::tempdir().expect("a folder"));
     let orders = folder.path().join("orders.jsonl");
