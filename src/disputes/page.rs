@@ -2,11 +2,11 @@
 //! the template; nothing is loaded from anywhere.
 
 use askama::Template;
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, Utc};
 
 use super::case_file::CaseFile;
 use super::sides::ContestingUnit;
-use crate::routing::{Evidence, Ground};
+use crate::routing::{Evidence, Ground, time_in_the_city};
 
 /// Why there is no page: our own fault.
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +114,7 @@ pub fn page(file: &CaseFile, now: DateTime<Utc>) -> Result<String, PageError> {
 
 /// In the city's time.
 fn day_time(time: DateTime<Utc>) -> String {
-    let city = FixedOffset::east_opt(8 * 3600).map(|city| time.with_timezone(&city).format("%Y-%m-%d %H:%M").to_string());
-    city.unwrap_or_default()
+    time_in_the_city(time).map(|time| time.format("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
 }
 
 /// The text cut at the evidence that spoke for the model's first; offsets are characters.

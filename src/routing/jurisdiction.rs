@@ -83,8 +83,12 @@ pub fn day_of(received_at: &str) -> Option<Day> {
 
 /// The day that it is in the city at a moment.
 pub fn day_in_the_city(moment: chrono::DateTime<chrono::Utc>) -> Option<Day> {
-    let city = chrono::FixedOffset::east_opt(CITY_OFFSET_MINUTES * 60)?;
-    Some(moment.with_timezone(&city).date_naive())
+    Some(time_in_the_city(moment)?.date_naive())
+}
+
+/// A moment by the city's clock.
+pub fn time_in_the_city(moment: chrono::DateTime<chrono::Utc>) -> Option<chrono::DateTime<chrono::FixedOffset>> {
+    Some(moment.with_timezone(&chrono::FixedOffset::east_opt(CITY_OFFSET_MINUTES * 60)?))
 }
 
 /// A department of the day, with the row of the model that gave it most.

@@ -23,7 +23,7 @@ pub use decision::{Decision, Evidence, RankedDepartment, ReviewReason};
 pub use dispute::{Risk, RiskFactor, Witnesses};
 pub use evidence::Clause;
 pub use ground::{Ground, documents};
-pub use jurisdiction::{Circumstances, day_in_the_city, day_of};
+pub use jurisdiction::{Circumstances, day_in_the_city, day_of, time_in_the_city};
 pub use matters::{Part, PreparedPart};
 pub use proposed::{Refusal, RefusedProposal};
 pub use returned::{Objection, ReturnReason};

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use chrono::{NaiveDateTime, TimeDelta};
 use paidan::model::{Calibration, StandingBound, file};
 
 use crate::support::tiny_model;
@@ -36,6 +37,12 @@ fn the_story_runs_to_its_end_and_leaves_the_case_file_as_a_page() {
     {
         assert!(said.contains(scene), "{scene} is missing from {said}");
     }
+    // By the city's clock, as all that is told of an order.
+    let trail = said.split("⑨ 全程留痕").nth(1).expect("a trail");
+    let time = |line: &str| NaiveDateTime::parse_from_str(line.trim().split_once("  ")?.1.get(..19)?, "%Y-%m-%d %H:%M:%S").ok();
+    let times: Vec<NaiveDateTime> = trail.lines().filter_map(time).collect();
+    let now = chrono::Utc::now().naive_utc() + TimeDelta::hours(8);
+    assert!(!times.is_empty() && times.iter().all(|time| (now - *time).num_minutes().abs() < 30), "{trail}");
     let html = std::fs::read_to_string(&page).expect("a page");
     assert!(html.contains("责任认定案卷") && html.contains("DEMO-0001"));
     assert!(!city.exists(), "the city's own database is not touched");

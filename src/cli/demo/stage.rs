@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use chrono::DateTime;
+use paidan::routing::time_in_the_city;
 use paidan::server::proto::basis::Kind;
 use paidan::server::proto::dispute_service_client::DisputeServiceClient;
 use paidan::server::proto::routing_service_client::RoutingServiceClient;
@@ -110,7 +112,7 @@ impl Stage {
             let line = format!(
                 "{:>3}  {}  {}  {}",
                 entry.number,
-                &entry.time[..19.min(entry.time.len())],
+                clock(&entry.time),
                 padded(entry.action_in_chinese(), 10),
                 entry.actor
             );
@@ -240,6 +242,12 @@ fn name(answer: &RouteAppealResponse) -> Result<String, Failure> {
     let department = answer.lead_department.as_ref().and_then(|lead| lead.department.as_ref());
     let name = department.map(|department| department.display_name.clone()).ok_or_else(lost)?;
     Ok(answer.unit.as_ref().map_or(name, |unit| unit.display_name.clone()))
+}
+
+/// The city's time of an entry, as a wall clock shows it; as it stands if it is no time.
+fn clock(time: &str) -> String {
+    let moment = DateTime::parse_from_rfc3339(time).ok().and_then(|moment| time_in_the_city(moment.to_utc()));
+    moment.map_or_else(|| time.to_owned(), |moment| moment.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 fn shortened(text: &str) -> String {
