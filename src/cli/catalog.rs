@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use paidan::catalog::{CatalogDepartment, Day, DepartmentCatalog, InForce, Validity};
 
 use super::output::{Paint, padded, width};
-use super::setup::{Setup, catalog_folder, today};
+use super::setup::{Setup, catalog_folder, model_folder, open_router, today};
 use super::{Failure, code};
 
 /// Flags of `catalog`.
@@ -25,8 +26,12 @@ pub struct Args {
 /// What to do with the catalogue.
 #[derive(Debug, Clone, Subcommand)]
 enum Action {
-    /// Read a whole catalogue; name every fault by file and line, and exit with 65 if there is one
-    #[command(after_help = "Example:\n  paidan catalog check catalog/haikou")]
+    /// Read a whole catalogue; name every fault by file and line, and exit with 65 if there is one. With --model also name each
+    /// department that the model knows and the catalogue does not: serve refuses such a pair
+    #[command(after_help = "\
+Example:
+  paidan catalog check catalog/haikou
+  paidan catalog check catalog/mycity --model models/mycity")]
     Check {
         /// Folder of the catalogue [default: as catalog.path says]
         folder: Option<PathBuf>,
@@ -49,8 +54,10 @@ Example:
 pub fn run(setup: &Setup, args: &Args) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     match &args.action {
-        Action::Check { folder: Some(folder) } => out.write_all(checked(folder.clone())?.as_bytes())?,
-        Action::Check { folder: None } => out.write_all(checked(configured(setup)?)?.as_bytes())?,
+        Action::Check { folder } => {
+            let folder = folder.clone().map_or_else(|| configured(setup), Ok)?;
+            out.write_all(checked(setup, &folder)?.as_bytes())?;
+        }
         Action::Show { department, on } => {
             let catalog = DepartmentCatalog::open(&configured(setup)?)?;
             let day = on.map_or_else(today, Ok)?;
@@ -71,16 +78,34 @@ fn configured(setup: &Setup) -> Result<PathBuf, Failure> {
     })
 }
 
-fn checked(folder: PathBuf) -> Result<String, Failure> {
-    let catalog = DepartmentCatalog::open(&folder)?;
+fn checked(setup: &Setup, folder: &Path) -> Result<String, Failure> {
+    let catalog = DepartmentCatalog::open(folder)?;
     let DepartmentCatalog { city, version, districts, departments, units, matters, .. } = &catalog;
-    Ok(format!(
-        "the catalogue of {city}, version {version}, is sound: {} districts, {} departments, {} units, {} matters\n",
+    let sound = format!(
+        "the catalogue of {city}, version {version}, is sound: {} districts, {} departments, {} units, {} matters",
         districts.len(),
         departments.len(),
         units.len(),
         matters.len()
-    ))
+    );
+    // Only where it is named here: a city may write its catalogue before it has a model.
+    let fit = if setup.model.is_some() { fitting(setup, catalog)? } else { String::new() };
+    Ok(format!("{sound}{fit}\n"))
+}
+
+/// Says that the model answers with this catalogue, or names each of its departments that is not in it.
+fn fitting(setup: &Setup, catalog: DepartmentCatalog) -> Result<String, Failure> {
+    let config = setup.configuration(&[])?;
+    let router = open_router(&model_folder(&config)?, &config)?;
+    let ids: Vec<String> = router.info().departments.iter().map(|department| department.id.clone()).collect();
+    let lacking: Vec<String> =
+        ids.iter().filter_map(|id| catalog.must_have([id.as_str()]).err()).map(|lacks| lacks.to_string()).collect();
+    if !lacking.is_empty() {
+        return Err(Failure::said(code::DATA, lacking.join("\n")));
+    }
+    let router = router.with_catalog(Arc::new(catalog))?;
+    let info = router.info();
+    Ok(format!("; it has all {} departments of the model {} {}", ids.len(), info.name, info.version))
 }
 
 fn head(catalog: &DepartmentCatalog, day: Day) -> String {

@@ -59,6 +59,28 @@ fn check_says_what_a_sound_catalogue_holds_and_a_missing_one_exits_with_66() {
 }
 
 #[test]
+fn check_holds_a_catalogue_against_the_model_that_is_named_and_names_each_department_that_it_lacks() {
+    let (model, folder) = (support::tiny_model(), tempfile::tempdir().expect("a place"));
+    let named = model.path().to_str().expect("a path");
+    let (out, _) = ended(paidan(&["catalog", "check", BUNDLED, "--model", named], &[]), 0);
+    assert!(out.contains("is sound") && out.contains("it has all 6 departments of the model"), "{out}");
+    for name in ["catalog.toml", "departments.toml", "units.toml", "matters.toml"] {
+        let text = std::fs::read_to_string(root().join(BUNDLED).join(name)).expect("the bundled catalogue");
+        let text = text.replace("\"供电\"", "\"电力\"").replace("\"水务\"", "\"供水\"");
+        std::fs::write(folder.path().join(name), text).expect("a copy");
+    }
+    let other = folder.path().to_str().expect("a path");
+    let (out, err) = ended(paidan(&["catalog", "check", other, "--model", named], &[]), 65);
+    for id in ["供电", "水务"] {
+        assert!(err.contains(&format!("the model's department \"{id}\" is not in it")), "{err}");
+    }
+    assert_eq!((out.as_str(), err.lines().count()), ("", 2), "one line a fault:\n{err}");
+    // A model that is not there is told, one that is not named is not asked.
+    ended(paidan(&["catalog", "check", other, "--model", "nowhere"], &[]), 66);
+    ended(paidan(&["catalog", "check", other], &[]), 0);
+}
+
+#[test]
 fn show_prints_the_departments_of_a_day_with_the_disclaimer() {
     let (out, _) = ended(paidan(&["catalog", "show"], &[]), 0);
     assert!(out.contains("示例，不是官方文件"), "{out}");
