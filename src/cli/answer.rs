@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paidan::catalog::{Basis, Unit};
 use paidan::model::Department;
-use paidan::routing::{Decision, Ground, Part, RankedDepartment, RiskFactor, documents as cited};
+use paidan::routing::{Decision, Ground, Part, RankedDepartment, Refusal, RefusedProposal, RiskFactor, documents as cited};
 use serde_json::{Value, json};
 
 /// The whole answer, with the first `top` departments.
@@ -38,6 +38,7 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
         "dispute_risk": decision.dispute_risk,
         "proposed_dispatch_risk": decision.proposed_dispatch_risk,
         "unseen_proposals": listed(&decision.unseen_proposals),
+        "refused_proposals": decision.refused_proposals.iter().map(refused).collect::<Vec<_>>(),
         "risk_factors": decision.risk_factors.iter().map(factor).collect::<Vec<_>>(),
         "needs_review": decision.needs_review(),
         "reasons": decision.review_reasons,
@@ -53,6 +54,16 @@ pub fn json(decision: &Decision, version: &str, top: usize) -> String {
 
 fn factor(factor: &RiskFactor) -> Value {
     json!({"risk": factor.risk, "kind": factor.witness, "contribution": factor.contribution, "text": factor.text})
+}
+
+/// Whom the order cannot be sent to, and why.
+fn refused(proposal: &RefusedProposal) -> Value {
+    let (kind, leads) = match &proposal.refusal {
+        Refusal::Returned => ("returned", &[][..]),
+        Refusal::Ruled { leads } => ("ruled", &leads[..]),
+    };
+    let departments = listed(&proposal.departments);
+    json!({"kind": kind, "departments": departments, "leads": listed(leads), "text": proposal.to_string()})
 }
 
 fn named(department: &Department) -> Value {
@@ -113,4 +124,55 @@ fn ground(ground: &Ground) -> Value {
     };
     value["text"] = ground.to_string().into();
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use paidan::text::Reading;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_proposal_is_told_with_who_was_meant_and_why() {
+        let of = |id: &str| Arc::new(Department { id: id.to_owned(), name: format!("{id}局"), training_orders: 0 });
+        let refused = |id: &str, refusal| RefusedProposal { departments: vec![of(id)], refusal };
+        let decision = Decision {
+            departments: vec![RankedDepartment { department: of("城管"), probability: 1.0 }],
+            model_opinion: Vec::new(),
+            dispute_risk: None,
+            proposed_dispatch_risk: None,
+            risk_factors: Vec::new(),
+            review_reasons: Vec::new(),
+            evidence: Vec::new(),
+            tokens_read: 9,
+            tokens_given: 9,
+            reading: Reading::Whole,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis: Vec::new(),
+            reason: String::new(),
+            catalog_version: None,
+            contested_ruling: None,
+            split_leads: Vec::new(),
+            unseen_proposals: Vec::new(),
+            refused_proposals: vec![
+                refused("环保", Refusal::Returned),
+                refused("住建", Refusal::Ruled { leads: vec![of("城管")] }),
+            ],
+            embedding: Vec::new(),
+            parts: Vec::new(),
+        };
+        let answer: Value = serde_json::from_str(&json(&decision, "v1", 5)).expect("json");
+        let of = |id: &str| json!([{"department": id, "name": format!("{id}局")}]);
+        assert_eq!(
+            answer["refused_proposals"],
+            json!([
+                {"kind": "returned", "departments": of("环保"), "leads": [], "text": "拟派“环保局”已退过本单"},
+                {
+                    "kind": "ruled", "departments": of("住建"), "leads": of("城管"),
+                    "text": "已认定由“城管局”主办，拟派“住建局”与认定不符",
+                },
+            ])
+        );
+    }
 }

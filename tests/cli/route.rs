@@ -28,6 +28,7 @@ fn route_reads_standard_input_and_prints_json() {
         let probabilities: Vec<f64> = departments.iter().filter_map(|d| d["probability"].as_f64()).collect();
         assert!(probabilities.is_sorted_by(|a, b| a >= b), "{probabilities:?}");
         assert_eq!(answer["parts"], serde_json::json!([]), "one matter");
+        assert_eq!(answer["refused_proposals"], serde_json::json!([]), "nobody returned it, and no ruling is on it");
         assert!(
             answer["dispute_risk"].is_number() && answer["needs_review"].is_boolean() && answer["model_version"].is_string()
         );
