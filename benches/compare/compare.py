@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -11,40 +12,36 @@ import sys
 from pathlib import Path
 
 import machine
+import options
 from report import write
 
-PHASES = {"a": "fixed shapes", "b": "the real length mix", "c": "a training step", "d": "the served path"}
 
-
-def arguments() -> argparse.Namespace:
-    """What may be asked."""
-    phases = "; ".join(f"{letter}: {words}" for letter, words in PHASES.items())
-    parser = argparse.ArgumentParser(prog="benches/compare/run", description=__doc__)
-    parser.add_argument("--threads", type=int, default=2, help="threads, and cores, for everybody (default: 2)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds in which all take turns (default: 5)")
-    parser.add_argument("--quick", action="store_true", help="few rounds, few texts: to see that it works")
-    parser.add_argument("--only", default="a,b,c,d", help=f"parts to run ({phases})")
-    parser.add_argument("--rivals", default="", help="only rivals whose name holds one of these words, comma between them")
-    parser.add_argument("--model", type=Path, default=Path("models/haikou12345"), help="model folder (default: the bundled one)")
-    parser.add_argument("--base", type=Path, help="folder that the training step begins with (default: the model)")
-    parser.add_argument("--peer", type=Path, help="text-embeddings-inference's program, to measure it beside the served path")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/haikou12345"), help="folder with train.jsonl and validation.jsonl")
-    return parser.parse_args()
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder that no other run has, though it may have begun in the same minute."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
 
 
 class Run:
     """What all parts share, and the result as it grows."""
 
-    def __init__(self, options: argparse.Namespace):
-        self.quick, self.threads, self.model = options.quick, options.threads, options.model
-        self.rounds = 2 if options.quick else options.rounds
-        self.base, self.data, self.peer = options.base or options.model, options.data, options.peer
+    def __init__(self, asked: argparse.Namespace):
+        self.quick, self.threads, self.model = asked.quick, asked.threads, asked.model
+        self.rounds = 2 if asked.quick else asked.rounds
+        self.base, self.data, self.peer = asked.base or asked.model, asked.data, asked.peer
         self.processor = machine.processor()
         self.has_bf16 = machine.has_bf16(self.processor)
         date = datetime.datetime.now().strftime("%Y-%m-%d-%H%M")
-        self.out = Path("target/compare") / f"{date}-{re.sub(r'[^a-z0-9]+', '-', self.processor['name'].lower()).strip('-')}"
+        processor = re.sub(r"[^a-z0-9]+", "-", self.processor["name"].lower()).strip("-")
+        self.out = new_folder(Path("target/compare"), f"{date}-{processor}")
         self.logs = self.out / "logs"
-        self.logs.mkdir(parents=True)
+        self.logs.mkdir()
         weights = hashlib.sha256((self.model / "model.safetensors").read_bytes()).hexdigest()
         requirements = hashlib.sha256(Path("benches/compare/requirements.txt").read_bytes()).hexdigest()
         self.exports = Path("target/compare/exports") / f"{weights[:12]}-{requirements[:8]}"
@@ -124,21 +121,18 @@ def compare(run: Run, wanted: list, phases: set) -> None:
 
 
 def main() -> None:
-    options = arguments()
     from rivals import RIVALS
 
-    phases = set(options.only.split(","))
-    if unknown := phases - set(PHASES):
-        raise SystemExit(f"--only: {', '.join(sorted(unknown))} is not known; there are {', '.join(PHASES)}")
-    if not (options.model / "model.safetensors").exists():
-        raise SystemExit(f"{options.model}: no model there; --model names another folder")
-    words = [word.strip().lower() for word in options.rivals.split(",") if word.strip()]
+    asked = options.read()
+    phases, words = asked.phases, asked.words
     wanted = [rival for rival in RIVALS if not words or any(word in rival.name.lower() for word in words)]
-    run = Run(options)
+    run = Run(asked)
     run.say(f"{run.processor['name']} ({' '.join(run.processor['flags'])}), cores {run.result['cores_used']}")
     if run.result["load_before"] > 0.3:
         run.say(f"the machine is not quiet (load {run.result['load_before']:.1f}): do not believe what follows")
-    if phases & {"a", "b"}:
+    if not wanted and phases & {"a", "b"}:
+        run.say("parts a and b are left out: --rivals names nobody of theirs")
+    elif phases & {"a", "b"}:
         compare(run, wanted, phases)
     if "c" in phases:
         from training import training

@@ -28,19 +28,23 @@ def has_bf16(processor: dict) -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & set(processor["flags"]))
 
 
-def pin(threads: int) -> list[int]:
-    """Keeps this process and all that it starts to `threads` cores, never two threads of one core. Returns them."""
-    cores, taken = [], set()
+def cores() -> list[int]:
+    """The cores that may be used, one thread of each."""
+    found, taken = [], set()
     for cpu in sorted(os.sched_getaffinity(0)):
         siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
         core = siblings.read_text().strip() if siblings.exists() else str(cpu)
         if core not in taken:
             taken.add(core)
-            cores.append(cpu)
-    if len(cores) < threads:
-        raise SystemExit(f"{threads} threads, but only {len(cores)} cores may be used; give fewer with --threads")
-    os.sched_setaffinity(0, cores[:threads])
-    return cores[:threads]
+            found.append(cpu)
+    return found
+
+
+def pin(threads: int) -> list[int]:
+    """Keeps this process and all that it starts to `threads` cores, never two threads of one core. Returns them."""
+    chosen = cores()[:threads]
+    os.sched_setaffinity(0, chosen)
+    return chosen
 
 
 def versions() -> dict:
@@ -59,7 +63,9 @@ def versions() -> dict:
 
 
 def memory_mb(pid: int) -> dict:
-    """Resident memory of a process now and at its highest, in MB."""
+    """Resident memory of a process now and at its highest, in MB. One that has ended has none."""
     status = Path(f"/proc/{pid}/status").read_text()
+    if "VmHWM" not in status:
+        raise RuntimeError(f"process {pid} has ended")
     value = lambda key: int(re.search(rf"{key}:\s*(\d+) kB", status).group(1)) / 1024
     return {"rss_mb": round(value("VmRSS"), 1), "peak_mb": round(value("VmHWM"), 1)}

@@ -82,7 +82,8 @@ class Process:
             line = self.child.stdout.readline()
         except BrokenPipeError:
             line = ""
-        if not line:
+        # Killed while it wrote, it leaves half a line.
+        if not line.endswith("\n"):
             last = self.log.read_text().strip().splitlines()[-1:] or ["without a word"]
             raise Refused(f"it died: {last[0]}")
         answer = json.loads(line)
@@ -92,7 +93,10 @@ class Process:
 
     def memory(self) -> dict:
         """Its memory now and at its highest."""
-        return machine.memory_mb(self.child.pid)
+        try:
+            return machine.memory_mb(self.child.pid)
+        except RuntimeError as error:
+            raise Refused(str(error)) from error
 
     def end(self) -> None:
         """Closes its input, so that it ends by itself. One that died may have left a request in it."""
@@ -102,6 +106,7 @@ class Process:
             self.child.wait(20)
         except subprocess.TimeoutExpired:
             self.child.kill()
+        self.child.stdout.close()
 
 
 class Runner:
