@@ -50,14 +50,22 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(error.chain().find_map(number).unwrap_or(DATA))
 }
 
-/// The error and its causes, on one line. Under RUST_BACKTRACE candle's errors carry where they came from in their text: of use to
-/// us perhaps, and hiding from everybody else the one line that says what to do.
+/// The error and its causes, on one line; a cause that an error tells in its own words is not told once more. Under RUST_BACKTRACE
+/// candle's errors carry where they came from in their text: of use to us perhaps, and hiding from everybody else the one line that
+/// says what to do.
 pub fn text(error: &anyhow::Error) -> String {
     let said = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
         Some(error) => without_backtrace(error),
         None => cause.to_string(),
     };
-    error.chain().map(said).collect::<Vec<String>>().join(": ")
+    let mut told = String::new();
+    for cause in error.chain().map(said) {
+        if !told.contains(&cause) {
+            let colon = if told.is_empty() { "" } else { ": " };
+            told.push_str(&format!("{colon}{cause}"));
+        }
+    }
+    told
 }
 
 fn without_backtrace(error: &CandleError) -> String {
@@ -74,6 +82,13 @@ mod tests {
     use std::backtrace::Backtrace;
 
     use super::*;
+
+    #[test]
+    fn a_cause_that_an_error_tells_itself_is_told_once() {
+        let source = std::io::Error::new(ErrorKind::NotFound, "no such folder");
+        let error = anyhow::Error::new(ArtifactsError::Unreadable { path: "base".into(), source });
+        assert_eq!(text(&error.context("--base")), "--base: base: no such folder");
+    }
 
     #[test]
     fn an_error_is_told_in_one_line_whatever_it_carries() {
