@@ -39,6 +39,10 @@ const AT_ONCE: usize = 200;
 /// meanwhile has it embedded by the same processor.
 const TEXTS_AT_ONCE: usize = 64;
 
+/// Bytes of rulings in an answer, beyond which none is added: clients take no message above 4 MiB, and one ruling may have nearly as
+/// many.
+const MAX_PAGE_BYTES: usize = 1 << 20;
+
 /// Why the rulings could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum RulingError {

@@ -6,7 +6,7 @@ use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{RulingDesk, RulingError, convert, files};
+use super::{MAX_PAGE_BYTES, RulingDesk, RulingError, convert, files};
 use crate::routing::Router;
 use crate::rulings::{EmbeddedRuling, Ruling, Scope, Status as RulingStatus};
 use crate::server::proto;
@@ -16,9 +16,6 @@ use crate::store::{Action, NewEntry, StoredRuling};
 
 /// Longest id of a ruling.
 const MAX_ID_CHARS: usize = 64;
-/// Bytes of rulings on a page, beyond which none is added: clients take no message above 4 MiB, and one ruling may have nearly as
-/// many.
-const MAX_PAGE_BYTES: usize = 1 << 20;
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
