@@ -7,7 +7,8 @@ use std::path::Path;
 
 use candle_core::{Device, Result, Tensor};
 use paidan::model::{
-    CENTRES, Calibration, DISPUTE_WORDS, Department, DisputeModel, DisputeWords, Weighing, Weighings, Weight, Witness, file,
+    CENTRES, Calibration, DISPUTE_WORDS, Department, DisputeModel, DisputeWords, Likeness, StandingBound, Weighing, Weighings,
+    Weight, Witness, file,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -184,6 +185,17 @@ pub fn write_dispute_model(folder: &Path) {
     let weighings = Weighings { appeal: heard(&Witness::OF_AN_APPEAL), proposal: heard(&Witness::OF_A_PROPOSAL) };
     let history = BTreeMap::from([("城管".to_owned(), 2.0)]);
     write(folder, file::DISPUTE, &DisputeModel { text_only: weighings.clone(), with_category: weighings, history });
+}
+
+/// What is measured of a model is what the test says.
+pub fn calibrate(folder: &Path, calibration: &Calibration) {
+    write(folder, file::CALIBRATION, calibration);
+}
+
+/// The tiny model's embeddings are random, and most texts are alike to it: by this only a text itself is like enough.
+pub fn only_itself() -> Likeness {
+    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
+    Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 }
 }
 
 /// The folder of [`write_tiny_model`] in a place that is removed with the value.
