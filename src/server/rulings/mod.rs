@@ -25,14 +25,14 @@ pub(super) use service::Rulings;
 use super::in_step::Turns;
 use crate::catalog::DepartmentCatalog;
 use crate::routing::{RouteError, Router};
-use crate::rulings::{EmbeddedRuling, Known, Scope, Status};
+use crate::rulings::{EmbeddedRuling, Known, Status};
 use crate::store::{Change, Changes, Embedded, Store, StoreError};
 use applied::Applied;
 
 /// How soon a server hears of what another recorded.
 const FOLLOW: Duration = Duration::from_millis(500);
 
-/// Changes that are read at once, and texts that are embedded while others wait for the book.
+/// Changes that are read at once, and most texts that are embedded while others wait for the book.
 const AT_ONCE: usize = 200;
 
 /// Texts that are embedded at once while nobody waits for the book; a ruling's are not parted. Few, since whoever records a ruling
@@ -100,6 +100,7 @@ impl RulingDesk {
         // What changed while it was read is read again: harmless, and nothing is missed.
         state.number = last;
         drop(state);
+        desk.embed_standing().await?;
         Ok(desk)
     }
 
@@ -139,7 +140,15 @@ impl RulingDesk {
         self.catch_up_with(None).await
     }
 
-    /// The same; and this ruling, which was recorded just now, does not wait behind those of a file.
+    /// The same, and waits for the standing rulings that are still to be embedded, while the book is free for others. What a file
+    /// brought counts from then on.
+    pub(super) async fn catch_up_with_files(self: &Arc<Self>) -> Result<(), RulingError> {
+        self.catch_up().await?;
+        let desk = Arc::clone(self);
+        tokio::spawn(async move { desk.embed_standing().await }).await.map_err(|_| RulingError::Panicked)?
+    }
+
+    /// As [`Self::catch_up`]; and this ruling, which was recorded just now, does not wait behind those of a file.
     async fn catch_up_with(self: &Arc<Self>, own: Option<String>) -> Result<(), RulingError> {
         let desk = Arc::clone(self);
         tokio::spawn(async move { desk.apply_changes(own).await }).await.map_err(|_| RulingError::Panicked)?
@@ -181,17 +190,14 @@ impl RulingDesk {
         }
     }
 
-    /// Applies what costs nothing, and standing rulings; case rulings that are still to be embedded wait for [`Self::follow`], and
+    /// Applies what costs nothing. Rulings that are still to be embedded wait for [`Self::follow`], or for whoever brought them, and
     /// decide the orders that they name in the meantime: for that they need no embedding.
     async fn apply_bulk(&self, state: &mut Applied, changes: Vec<Change>) -> Result<(), RulingError> {
-        let waits = |change: &Change| {
-            let ruling = &change.stored.ruling;
-            change.embeddings.is_empty() && ruling.scope == Scope::Case && ruling.status == Status::InForce
-        };
-        let (later, now): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(waits);
+        let width = self.router.info().embedding_size;
+        let (later, now): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(|change| lacks_embeddings(change, width));
         let mut unlike = Vec::with_capacity(later.len());
         for change in later {
-            state.wait(change.stored.ruling.id.clone());
+            state.wait(change.stored.ruling.id.clone(), change.stored.ruling.scope);
             unlike.push(EmbeddedRuling { ruling: Arc::new(change.stored.ruling), embeddings: Vec::new() });
         }
         self.put(unlike).await?;
@@ -208,6 +214,14 @@ impl RulingDesk {
         if any {
             let left = self.waiting().await;
             tracing::info!(left, "rulings embedded for this model");
+        }
+        Ok(())
+    }
+
+    /// Embeds the standing rulings that wait for it.
+    async fn embed_standing(&self) -> Result<(), RulingError> {
+        while self.state.lock().await.standing_waiting() > 0 {
+            self.embed_waiting().await?;
         }
         Ok(())
     }
