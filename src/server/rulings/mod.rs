@@ -171,7 +171,7 @@ impl RulingDesk {
         }
         if let Some(own) = own.filter(|own| state.waits(own)) {
             state.note(&own);
-            self.apply(vec![self.unembedded(&own).await?]).await?;
+            self.apply(vec![self.as_it_is(&own).await?]).await?;
             state.served(&own);
         }
         Ok(())
@@ -236,7 +236,7 @@ impl RulingDesk {
             if texts >= TEXTS_AT_ONCE {
                 break;
             }
-            let change = self.unembedded(id).await?;
+            let change = self.as_it_is(id).await?;
             texts += change.stored.ruling.texts().len();
             changes.push(change);
         }
@@ -257,9 +257,10 @@ impl RulingDesk {
         Ok(true)
     }
 
-    /// A ruling as it is by now, to be embedded.
-    async fn unembedded(&self, id: &str) -> Result<Change, RulingError> {
-        Ok(Change { number: 0, stored: self.store.get(id).await?, embeddings: Vec::new() })
+    /// A ruling that waits, as it counts by now.
+    async fn as_it_is(&self, id: &str) -> Result<Change, RulingError> {
+        let change = self.store.change_of(id, &self.router.info().version).await?;
+        Ok(change.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })?)
     }
 
     /// Puts rulings into the book as they now are, embedding those that are not yet.
