@@ -320,6 +320,32 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_to_take_what_it_returned_is_one_side_and_in_another_district_another() {
+        let sides = |reason: ReturnReason, next: &str, unit: Option<&str>| {
+            let ground =
+                Ground::RulingOnOrder { ruling: ruling("K-2", next, &[]), leads: vec![department(next)], differs: true };
+            let unit = unit.map(|name| crate::catalog::Unit {
+                name: name.to_owned(),
+                department: next.to_owned(),
+                district: None,
+                words: crate::catalog::Words::default(),
+                validity: crate::catalog::Validity::default(),
+            });
+            let next = Decision { unit: unit.map(Arc::new), ..answer(&[(next, 1.0)], vec![ground]) };
+            let returns = vec![returned("城运", "东区城运中心", reason)];
+            let file = file("路灯坏了", returns, answer(&[("市政", 0.9), ("城管", 0.1)], Vec::new()), next, &[]);
+            file.sides.iter().map(|side| (side.department.id.clone(), side.objects)).collect::<Vec<_>>()
+        };
+        let own = ("市政".to_owned(), true);
+        for next in ["市政", "城运"] {
+            assert_eq!(sides(ReturnReason::DutiesOverlap, next, None), [own.clone()], "by whichever name");
+            assert_eq!(sides(ReturnReason::OwnershipUnclear, next, Some("西区城运中心")), [own.clone()]);
+        }
+        let elsewhere = ("市政".to_owned(), false);
+        assert_eq!(sides(ReturnReason::WrongDistrict, "市政", Some("西区城运中心")), [own, elsewhere]);
+    }
+
+    #[test]
     fn a_ruling_that_applies_in_spite_of_the_returns_is_drafted_as_well() {
         let leads = || vec![department("卫生")];
         let (standing, own) = (ruling("K-1", "卫生", &["街镇"]), ruling("K-2", "卫生", &["街镇"]));

@@ -81,8 +81,8 @@ pub(super) fn sides(
         unit,
         objects,
     };
-    let disputes = course.returns.iter().filter(|one| one.objection.reason.disputes_responsibility());
-    for one in disputes {
+    let disputes = || course.returns.iter().filter(|one| one.objection.reason.disputes_responsibility());
+    for one in disputes() {
         let statement =
             Statement { reason: one.objection.reason, note: one.note.clone(), returned_at: one.returned_at, late: one.late() };
         let department = offices.objector(&one.objection);
@@ -98,7 +98,11 @@ pub(super) fn sides(
     }
     let lead = &next.lead().department;
     let unit = next.unit.as_ref().map(|unit| unit.name.clone());
-    if !sides.iter().any(|side| side.department.id == lead.id && side.unit == unit) {
+    // Whoever returned it for its whole department is there already, though a ruling says that it has to take the order.
+    let mut objected = disputes().map(|one| one.objection.clone().under_all_names(catalog));
+    if !objected.any(|one| one.excludes(&lead.id))
+        && !sides.iter().any(|side| side.department.id == lead.id && side.unit == unit)
+    {
         sides.push(side(Arc::clone(lead), unit, false));
     }
     sides

@@ -59,27 +59,15 @@ impl Router {
         let Weighed { dispute_risk, proposed_dispatch_risk, factors } =
             self.weighed(appeal, raw, &probabilities, &cosines, &ranked, jurisdiction.as_ref());
         let mut decision = Decision {
-            departments: ranked.into_iter().map(|one| one.ranked).collect(),
-            model_opinion: Vec::new(),
             dispute_risk,
             proposed_dispatch_risk,
             risk_factors: factors,
-            review_reasons: Vec::new(),
             evidence: evidence::weigh(&appeal.clauses, |clause| raw.weight(clause, row, scales)),
             tokens_read: appeal.encoding.ids.len(),
             tokens_given: appeal.encoding.tokens_given,
             reading: appeal.encoding.reading,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis: Vec::new(),
-            reason: String::new(),
-            catalog_version: None,
-            contested_ruling: None,
-            split_leads: Vec::new(),
-            unseen_proposals: Vec::new(),
-            refused_proposals: Vec::new(),
             embedding: raw.embedding.to_vec(),
-            parts: Vec::new(),
+            ..Decision::ranked(ranked.into_iter().map(|one| one.ranked).collect())
         };
         let familiarity = cosines.iter().copied().max_by(f32::total_cmp);
         decision.review_reasons =

@@ -108,6 +108,33 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// A ranking, best first, of which nothing else is known yet.
+    pub fn ranked(departments: Vec<RankedDepartment>) -> Self {
+        Self {
+            departments,
+            model_opinion: Vec::new(),
+            dispute_risk: None,
+            proposed_dispatch_risk: None,
+            risk_factors: Vec::new(),
+            review_reasons: Vec::new(),
+            evidence: Vec::new(),
+            tokens_read: 0,
+            tokens_given: 0,
+            reading: Reading::Whole,
+            unit: None,
+            supporting_departments: Vec::new(),
+            basis: Vec::new(),
+            reason: String::new(),
+            catalog_version: None,
+            contested_ruling: None,
+            split_leads: Vec::new(),
+            unseen_proposals: Vec::new(),
+            refused_proposals: Vec::new(),
+            embedding: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+
     /// The department to dispatch to: the most likely one, or the one that a standing ruling says. A model has at least two, so there always is one.
     pub fn lead(&self) -> &RankedDepartment {
         &self.departments[0]
@@ -153,28 +180,6 @@ impl Decision {
     /// An answer of which only the ranking, best first, and what it rests on are of interest.
     pub(crate) fn example(ranking: impl IntoIterator<Item = (Arc<Department>, f32)>, basis: Vec<Ground>) -> Self {
         let ranked = |(department, probability)| RankedDepartment { department, probability };
-        Self {
-            departments: ranking.into_iter().map(ranked).collect(),
-            model_opinion: Vec::new(),
-            dispute_risk: None,
-            proposed_dispatch_risk: None,
-            risk_factors: Vec::new(),
-            review_reasons: Vec::new(),
-            evidence: Vec::new(),
-            tokens_read: 9,
-            tokens_given: 9,
-            reading: Reading::Whole,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis,
-            reason: String::new(),
-            catalog_version: None,
-            contested_ruling: None,
-            split_leads: Vec::new(),
-            unseen_proposals: Vec::new(),
-            refused_proposals: Vec::new(),
-            embedding: Vec::new(),
-            parts: Vec::new(),
-        }
+        Self { basis, ..Self::ranked(ranking.into_iter().map(ranked).collect()) }
     }
 }

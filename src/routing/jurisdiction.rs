@@ -321,6 +321,12 @@ impl<'a> Jurisdiction<'a> {
         supporting
     }
 
+    /// True if a department of the day is one of those that an office was made of which is founded since.
+    pub fn became(&self, department: &str, office: &str) -> bool {
+        let founded = self.catalog.in_force(office, self.circumstances.day).departments().is_empty();
+        founded && self.catalog.other_names(office).contains(&department)
+    }
+
     /// Departments of the catalogue as they are on the day, each once.
     pub fn on_the_day<'b>(&self, ids: impl IntoIterator<Item = &'b String>) -> Vec<Arc<Department>> {
         let mut all: Vec<Arc<Department>> = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::ground::names;
 use super::jurisdiction::Jurisdiction;
 use super::returned::is_out;
+use super::ruled::is_one_office;
 use super::{Decision, Ground, Objection, ReviewReason, Risk};
 use crate::model::Department;
 
@@ -54,7 +55,7 @@ pub(super) fn refuse(
     let all_out = |meant: &[Arc<Department>]| meant.iter().all(|one| is_out(&one.id, objections, jurisdiction));
     let refusal = |meant: &[Arc<Department>]| match settled {
         Some(Ground::RulingOnOrder { leads, .. } | Ground::StandingRuling { leads, .. })
-            if !meant.iter().any(|one| leads.iter().any(|lead| lead.id == one.id)) =>
+            if !meant.iter().any(|one| leads.iter().any(|lead| is_one_office(&one.id, &lead.id, jurisdiction))) =>
         {
             Some(Refusal::Ruled { leads: leads.clone() })
         }

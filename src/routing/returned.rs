@@ -94,14 +94,19 @@ impl Objection {
         }
     }
 
+    /// True if it is this department's, or one of its units', under whichever of the office's names.
+    pub fn is_of(&self, department: &str) -> bool {
+        self.names().any(|name| name == department)
+    }
+
     /// True if it takes this department out of the ranking.
     pub fn excludes(&self, department: &str) -> bool {
-        self.excludes_department() && (self.department == department || self.other_names.iter().any(|name| name == department))
+        self.excludes_department() && self.is_of(department)
     }
 
     /// True if a department said that it is another district, and none of its units did: nobody knew the district.
     pub(super) fn is_of_another_district(&self, department: &str) -> bool {
-        self.reason == ReturnReason::WrongDistrict && self.unit.is_none() && self.names().any(|name| name == department)
+        self.reason == ReturnReason::WrongDistrict && self.unit.is_none() && self.is_of(department)
     }
 
     /// The same, told by what the office was and is called on other days: an order of before a reform is returned after it.

@@ -88,6 +88,12 @@ pub(super) fn on_order<'a>(book: &'a RulingBook, appeal: &Circumstances) -> Opti
     naming.max_by(|a, b| (decides(a), a.precedence()).cmp(&(decides(b), b.precedence())))
 }
 
+/// True if a department of the day is the lead of a ruling, or was merged into it or renamed to it since: whoever ruled later named it
+/// by what it is called then.
+pub(super) fn is_one_office(department: &str, lead: &str, jurisdiction: Option<&Jurisdiction<'_>>) -> bool {
+    department == lead || jurisdiction.is_some_and(|jurisdiction| jurisdiction.became(department, lead))
+}
+
 impl Rulings<'_> {
     /// The ruling that settles who leads. Where nobody knows the day none does: whether it is in force cannot be told.
     pub fn settling(&self, circumstances: Option<&Circumstances>, embedding: &[f32]) -> Option<Settling<'_>> {
@@ -140,6 +146,7 @@ impl Rulings<'_> {
             None => {}
         }
         let lead = &decision.lead().department.id;
+        let is_lead = |one: &Arc<Department>| is_one_office(&one.id, lead, self.jurisdiction);
         // What applies, or would but for the return, is told as such.
         let contested = decision.contested_ruling.as_ref().map(|ruling| ruling.id.as_str());
         let told = |ruling: &Ruling| ruled.applies(ruling) || contested == Some(&ruling.id);
@@ -147,7 +154,7 @@ impl Rulings<'_> {
         let precedents: Vec<Ground> = others
             .map(|Precedent { ruling, similarity }| {
                 let leads = self.on_the_day([&ruling.lead]);
-                let agrees = leads.iter().any(|one| one.id == *lead);
+                let agrees = leads.iter().any(is_lead);
                 Ground::Precedent { ruling, leads, similarity, agrees }
             })
             .collect();
@@ -157,22 +164,25 @@ impl Rulings<'_> {
 
     /// Puts the lead of a ruling first, beside the model's own ranking; tells whether the model would have had another there.
     fn put_first(&self, decision: &mut Decision, ruled: &mut Ruled, leads: &[Arc<Department>], ruling: &Ruling) -> bool {
-        let is_lead = |id: &str| leads.iter().any(|lead| lead.id == id);
-        let differs = decision.model_opinion.first().is_none_or(|first| !is_lead(&first.department.id));
+        let is = |one: &RankedDepartment, lead: &Department| is_one_office(&one.department.id, &lead.id, self.jurisdiction);
+        let is_lead = |one: &RankedDepartment| leads.iter().any(|lead| is(one, lead));
+        let differs = decision.model_opinion.first().is_none_or(|first| !is_lead(first));
         let willing: Vec<&Arc<Department>> = leads.iter().filter(|lead| !self.is_out(&lead.id)).collect();
         let willing = if willing.is_empty() { leads.iter().collect() } else { willing };
         // Best first, as the ranking has them; last those that the model was never taught.
-        let place = |lead: &Arc<Department>| decision.departments.iter().position(|one| one.department.id == lead.id);
+        let place = |lead: &Arc<Department>| decision.departments.iter().position(|one| is(one, lead));
         let mut placed: Vec<_> = willing.into_iter().map(|lead| (place(lead), lead)).collect();
         placed.sort_by_key(|(place, _)| place.unwrap_or(usize::MAX));
-        let unknown = |lead: &Arc<Department>| RankedDepartment { department: Arc::clone(lead), probability: 0.0 };
-        let ranked = |(place, lead): &(Option<usize>, &Arc<Department>)| {
-            place.map_or_else(|| unknown(lead), |place| decision.departments[place].clone())
+        // With what the model gave it, under whichever names it has on the day: none of them stands there a second time.
+        let ranked = |(_, lead): &(Option<usize>, &Arc<Department>)| {
+            let own = decision.departments.iter().filter(|one| is(one, lead));
+            let itself = own.clone().map(|one| &one.department).find(|one| one.id == lead.id).unwrap_or(lead);
+            RankedDepartment { department: Arc::clone(itself), probability: own.fold(0.0, |sum, one| sum + one.probability) }
         };
         let first: Vec<RankedDepartment> = placed.iter().map(ranked).collect();
         let split: Vec<Arc<Department>> = first.iter().map(|one| Arc::clone(&one.department)).collect();
         let is_first = |id: &str| split.iter().any(|one| one.id == id);
-        decision.departments.retain(|one| !is_first(&one.department.id));
+        decision.departments.retain(|one| !split.iter().any(|first| is(one, first)));
         decision.departments.splice(0..0, first);
         ruled.supporting = self.on_the_day(&ruling.supporting);
         ruled.supporting.retain(|one| !is_first(&one.id));

@@ -62,6 +62,16 @@ impl Ruling {
         self.scope == Scope::Standing && self.status == Status::InForce && self.effective.contains(day) && here
     }
 
+    /// A superseded one as it counts, by the first day of whatever took its place: a standing ruling that began before holds until the
+    /// eve of that day. `None` if it counts no more, as one on a case: its successor decides that whenever it came in.
+    pub fn until(&self, first: Day) -> Option<Self> {
+        let began_before = self.effective.from.is_none_or(|from| from < first);
+        let ended = self.scope == Scope::Standing && self.status == Status::Superseded && began_before;
+        let eve = first.pred_opt().filter(|_| ended)?;
+        let to = Some(self.effective.to.map_or(eve, |to| to.min(eve)));
+        Some(Self { status: Status::InForce, effective: Validity { to, ..self.effective }, ..self.clone() })
+    }
+
     /// Who wins where several hold: the higher body, then the later decision, then the narrower area, then by id so that the same
     /// question has the same answer everywhere. Greater wins.
     pub fn precedence(&self) -> (Body, Day, std::cmp::Reverse<usize>, &str) {

@@ -6,13 +6,14 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::rulings::{StoredRuling, readable};
 use super::{Store, StoreError};
+use crate::catalog::Day;
 
 /// A ruling as its last change left it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// Its number; a greater one came later.
     pub number: i64,
-    /// The ruling.
+    /// The ruling as it counts: a superseded one that still holds is in force until its successor's first day.
     pub stored: StoredRuling,
     /// Its texts' embeddings by the model that was asked for, one after the other; empty if there are none yet.
     pub embeddings: Vec<f32>,
@@ -55,26 +56,33 @@ impl Store {
         model_version: &str,
         counting_only: bool,
     ) -> Result<Changes, StoreError> {
-        let counting = if counting_only { "AND r.status = 'in_force'" } else { "" };
-        let document = self.text_column("document");
-        let statement = format!(
-            "SELECT r.id AS id, r.revision AS revision, r.create_time AS create_time, r.update_time AS update_time, \
-             {document}, r.change AS change, e.vectors AS vectors FROM rulings r LEFT JOIN ruling_embeddings e \
-             ON e.ruling = r.id AND e.revision = r.revision AND e.model_version = $2 \
-             WHERE r.change > $1 {counting} ORDER BY r.change LIMIT {most}"
-        );
+        let succeeded = "r.status = 'superseded' AND r.scope = 'standing' AND r.succeeded_on <> ''";
+        let counting = if counting_only { format!("AND (r.status = 'in_force' OR {succeeded})") } else { String::new() };
+        let statement = self.changes(&format!("r.change > $1 {counting} ORDER BY r.change LIMIT {most}"));
         let rows = sqlx::query(AssertSqlSafe(statement)).bind(number).bind(model_version).fetch_all(&self.pool).await?;
-        let change = |row: &AnyRow| {
-            let Some(stored) = readable(row)? else { return Ok(None) };
-            let vectors: Option<Vec<u8>> = row.try_get("vectors")?;
-            let embeddings = floats(&vectors.unwrap_or_default());
-            Ok(Some(Change { number: row.try_get("change")?, stored, embeddings }))
-        };
         Ok(Changes {
             changes: rows.iter().filter_map(|row| change(row).transpose()).collect::<Result<_, StoreError>>()?,
             end: rows.last().map(|row| row.try_get("change")).transpose()?,
             full: rows.len() == most,
         })
+    }
+
+    /// One ruling as its last change left it; `None` if it cannot be read.
+    pub async fn change_of(&self, id: &str, model_version: &str) -> Result<Option<Change>, StoreError> {
+        let statement = self.changes("r.id = $1");
+        let row = sqlx::query(AssertSqlSafe(statement)).bind(id).bind(model_version).fetch_optional(&self.pool).await?;
+        row.as_ref().map_or(Ok(None), change)
+    }
+
+    /// The statement for changes of some rulings, with their embeddings by the model of version `$2`.
+    fn changes(&self, which: &str) -> String {
+        let document = self.text_column("document");
+        format!(
+            "SELECT r.id AS id, r.revision AS revision, r.create_time AS create_time, r.update_time AS update_time, \
+             {document}, r.change AS change, r.succeeded_on AS succeeded_on, e.vectors AS vectors FROM rulings r \
+             LEFT JOIN ruling_embeddings e ON e.ruling = r.id AND e.revision = r.revision AND e.model_version = $2 \
+             WHERE {which}"
+        )
     }
 
     /// Keeps embeddings by a model. They can be computed again, so a loss is no harm.
@@ -96,6 +104,17 @@ impl Store {
         transaction.commit().await?;
         Ok(())
     }
+}
+
+fn change(row: &AnyRow) -> Result<Option<Change>, StoreError> {
+    let Some(mut stored) = readable(row)? else { return Ok(None) };
+    let first: Option<Day> = row.try_get::<String, _>("succeeded_on")?.parse().ok();
+    if let Some(counting) = first.and_then(|first| stored.ruling.until(first)) {
+        stored.ruling = counting;
+    }
+    let vectors: Option<Vec<u8>> = row.try_get("vectors")?;
+    let embeddings = floats(&vectors.unwrap_or_default());
+    Ok(Some(Change { number: row.try_get("change")?, stored, embeddings }))
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

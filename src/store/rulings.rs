@@ -14,7 +14,6 @@ use super::bytes::bytes;
 use super::error::unless_damaged;
 use super::filter::Filter;
 use super::{Store, StoreError};
-use crate::routing::day_in_the_city;
 use crate::rulings::{Ruling, RulingDraft, Status, predecessors_first};
 pub(super) use names::{body_rank, scope_name, status_name};
 
@@ -67,7 +66,8 @@ impl Store {
     /// Records a ruling. Without an id it gets one made of its content, so that the same one sent twice is recorded once. If there
     /// is one of this id: the same content is the same ruling, and answered as such; other content needs the `etag` of the one it
     /// replaces, and a ruling that it supersedes becomes superseded, all in one step. The cases that it settled, or that the one
-    /// did whose place it takes, stay with it while it is in force, and it names their orders; otherwise they are open again.
+    /// did whose place it takes, stay with it while it counts, and it names their orders; otherwise they are open again. With a
+    /// standing ruling stay those of orders that came in before the first day of whatever takes its place.
     pub async fn record(&self, ruling: Ruling, etag: Option<&str>, actor: &str) -> Result<StoredRuling, StoreError> {
         let mut transaction = self.begin().await?;
         let Recorded { stored, .. } = record_within(&mut transaction, ruling, etag, actor).await?;
@@ -221,7 +221,8 @@ async fn record_within(
         Err(error) => return Err(error),
     };
     let in_force = ruling.status == Status::InForce;
-    if in_force && (before.is_some() || ruling.supersedes.is_some()) {
+    let counts = in_force || changes::still_counts(transaction, &ruling).await?;
+    if counts && (before.is_some() || ruling.supersedes.is_some()) {
         changes::name_settled(transaction, &mut ruling).await?;
     }
     let action = if before.is_some() { Action::RulingChanged } else { Action::RulingRecorded };
@@ -247,7 +248,7 @@ async fn record_within(
     };
     changes::expect_no_circle(transaction, &stored.ruling).await?;
     if let Some(former) = stored.ruling.supersedes.clone().filter(|_| in_force) {
-        supersede_within(transaction, &former, &stored.ruling, actor).await?;
+        changes::supersede(transaction, &former, &stored.ruling, actor).await?;
     }
     write(transaction, &mut stored).await?;
     let detail = serde_json::json!({
@@ -256,54 +257,11 @@ async fn record_within(
     });
     audit::append(transaction, &[NewEntry::of_ruling(action, actor, &stored, &detail)]).await?;
     match &stored.ruling.supersedes {
-        _ if !in_force => super::disputes::reopen(transaction, &stored.ruling.id, actor).await?,
-        Some(former) => super::disputes::hand_on(transaction, former, &stored.ruling.id, actor).await?,
-        None => {}
+        _ if !counts => super::disputes::reopen(transaction, &stored.ruling.id, actor).await?,
+        Some(former) if in_force => super::disputes::hand_on(transaction, former, &stored.ruling, actor).await?,
+        _ => {}
     }
     Ok(Recorded { stored, is_new: true })
-}
-
-/// The former ruling no longer counts. One that is superseded by the same successor already stays as it is; one whose place
-/// another has taken cannot be superseded once more.
-async fn supersede_within(
-    transaction: &mut AnyConnection,
-    former: &str,
-    successor: &Ruling,
-    actor: &str,
-) -> Result<(), StoreError> {
-    let mut former = get_within(transaction, former).await?;
-    let lies_ahead = day_in_the_city(Utc::now()).zip(successor.effective.from).is_some_and(|(today, first)| first > today);
-    if lies_ahead && former.ruling.status == Status::InForce {
-        let asked =
-            "superseded by one whose first day is still to come, or neither would hold until then; let it end the day before";
-        return Err(StoreError::State { id: former.ruling.id, status: status_name(Status::InForce), asked });
-    }
-    match former.ruling.status {
-        Status::Superseded => {
-            let other = sqlx::query(
-                "SELECT r.id AS id FROM ruling_names n JOIN rulings r ON r.id = n.ruling WHERE n.kind = 'supersedes' \
-                 AND n.name = $1 AND n.ruling <> $2 AND r.status IN ('in_force', 'superseded') LIMIT 1",
-            )
-            .bind(&former.ruling.id)
-            .bind(&successor.id)
-            .fetch_optional(&mut *transaction)
-            .await?;
-            let (id, status) = (former.ruling.id, status_name(Status::Superseded));
-            return match other {
-                Some(_) => Err(StoreError::State { id, status, asked: "superseded once more; supersede its successor" }),
-                None => Ok(()),
-            };
-        }
-        Status::Withdrawn => {
-            let id = former.ruling.id;
-            return Err(StoreError::State { id, status: status_name(Status::Withdrawn), asked: "superseded" });
-        }
-        Status::Draft | Status::InForce => former.ruling.status = Status::Superseded,
-    }
-    write(transaction, &mut former).await?;
-    let detail = serde_json::json!({ "successor": successor.id });
-    audit::append(transaction, &[NewEntry::of_ruling(Action::RulingSuperseded, actor, &former, &detail)]).await?;
-    Ok(())
 }
 
 fn expect_etag(stored: &StoredRuling, etag: &str) -> Result<(), StoreError> {

@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use paidan::model::{Calibration, Likeness, StandingBound, file};
+use paidan::model::Calibration;
 use paidan::rulings::RulingDraft;
 use serde_json::{Value, json};
 
-use crate::support::{APPEALS, tiny_model};
+use crate::support::{APPEALS, calibrate, only_itself, tiny_model};
 
 /// A folder with a model for which only a text itself is alike, and a database.
 struct Office {
@@ -19,10 +19,8 @@ struct Office {
 impl Office {
     fn new() -> Self {
         let model = tiny_model();
-        let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-        let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-        let calibration = Calibration { precedents, recurrence_similarity: 0.99, ..Calibration::default() };
-        std::fs::write(model.path().join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
+        let calibration = Calibration { precedents: only_itself(), recurrence_similarity: 0.99, ..Calibration::default() };
+        calibrate(model.path(), &calibration);
         Self { folder: tempfile::tempdir().expect("a folder"), model }
     }
 

@@ -1,5 +1,7 @@
 //! `paidan replay`: past orders through the model, and files that are all of one run or of none.
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -220,4 +222,32 @@ fn an_interrupted_replay_leaves_the_last_results_as_they_were() {
     Ended::of(child.wait_with_output().expect("it ends")).failed(130, &["interrupted"]);
     assert_eq!(std::fs::read(place.path("out/metrics.json")).expect("metrics.json"), before);
     assert!(!begun());
+}
+
+/// A file that cannot be written, for want of room: one that stands for a disk that is always full is in its place.
+#[cfg(target_os = "linux")]
+#[test]
+fn whichever_file_a_full_disk_has_no_room_for_the_last_results_stay_as_they_were() {
+    const FULL: &str = "/dev/full";
+    if !std::fs::exists(FULL).unwrap_or(false) || std::fs::write(FULL, "x").is_ok() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: there is no {FULL}, so no full disk is tested");
+        return;
+    }
+    let place = Place::new();
+    place.write("orders.jsonl", [order(0, json!({})), "{".to_owned()].join("\n"));
+    replay(&place, "orders.jsonl", &[]).well();
+    let results = || -> BTreeMap<String, Vec<u8>> {
+        let files = std::fs::read_dir(place.path("out")).expect("a folder").map(|file| file.expect("a file"));
+        files.map(|file| (file.file_name().into_string().expect("a name"), std::fs::read(file.path()).expect("read"))).collect()
+    };
+    let before = results();
+    assert_eq!(before.len(), 4, "{:?}", before.keys());
+    place.write("more.jsonl", [order(1, json!({})), order(2, json!({})), "[".to_owned()].join("\n"));
+    for name in before.keys() {
+        std::os::unix::fs::symlink(FULL, place.path(&format!("out/{name}.part"))).expect("a link");
+        replay(&place, "more.jsonl", &[]).failed(74, &[&format!("{name}.part: "), "No space left"]);
+        assert!(results() == before, "{name}: all of the last, and nothing beside it");
+    }
+    replay(&place, "more.jsonl", &[]).well();
+    assert!(results() != before);
 }

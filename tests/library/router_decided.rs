@@ -1,28 +1,19 @@
 //! A ruling on the very order: which one counts of several that name it, and whether what was objected to the order still does.
 
-use std::sync::Arc;
-
-use paidan::model::{Calibration, Likeness, file};
-use paidan::routing::{Decision, Ground, Objection, ReturnReason, Router};
+use paidan::model::{Calibration, Likeness};
+use paidan::routing::{Decision, Ground, Router};
 use paidan::rulings::RulingDraft;
 use paidan::text::{Appeal, AppealFields};
 
-use crate::drafts::{case, embedded, parsed, standing};
-use crate::support::{APPEALS, DEPARTMENTS, tiny_model};
+use crate::drafts::{case, overlaps, parsed, put, standing};
+use crate::support::{APPEALS, DEPARTMENTS, calibrate, tiny_model};
 
 fn router() -> (tempfile::TempDir, Router) {
     let folder = tiny_model();
     // Nothing is like enough: what is decided here is decided by the order's number.
-    let calibration = Calibration { precedents: Likeness::default(), ..Calibration::default() };
-    std::fs::write(folder.path().join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
+    calibrate(folder.path(), &Calibration { precedents: Likeness::default(), ..Calibration::default() });
     let router = Router::open(folder.path()).expect("a model");
     (folder, router)
-}
-
-fn put(router: &Router, drafts: &[RulingDraft]) {
-    let all: Vec<_> =
-        drafts.iter().map(|draft| embedded(draft, &router.embed(&parsed(draft).texts()).expect("embedded"))).collect();
-    router.set_rulings(Arc::new(router.empty_book().with(&all))).expect("its own book");
 }
 
 /// Order 1 of 东区, received on 1 March, which these returned, and whose case a ruling settled.
@@ -35,14 +26,7 @@ fn ask(router: &Router, returned: &[&str], settled_by: Option<&str>) -> Decision
         ..AppealFields::default()
     };
     let prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
-    let objection = |id: &&str| Objection {
-        department: (*id).to_owned(),
-        other_names: Vec::new(),
-        unit: None,
-        reason: ReturnReason::DutiesOverlap,
-        day: "2026-03-02".parse().expect("a day"),
-    };
-    let objections = returned.iter().map(objection).collect();
+    let objections = returned.iter().map(|id| overlaps(id)).collect();
     router.route(&[prepared.returned(objections, settled_by.map(str::to_owned))]).expect("routed").remove(0)
 }
 
@@ -67,7 +51,7 @@ fn a_standing_ruling_that_was_made_of_an_order_does_not_undo_what_was_ruled_on_t
     let (_folder, router) = router();
     let own_case = on_it(case("K-1", APPEALS[1], "供电"));
     let later = RulingDraft { decided_on: "2026-06-01".to_owned(), ..on_it(standing("S-1", APPEALS[2], "水务")) };
-    put(&router, &[own_case, later]);
+    put(&router, &[parsed(&own_case), parsed(&later)]);
     let decision = ask(&router, &[], None);
     assert_eq!((own(&decision), ranked(&decision)[0]), (Some("K-1"), "供电"));
 }
@@ -79,7 +63,7 @@ fn a_standing_ruling_decides_an_order_that_it_was_made_of_on_its_days_and_in_its
     let later = || RulingDraft { effective_from: "2026-06-01".to_owned(), ..made_of() };
     let elsewhere = || RulingDraft { districts: vec!["西区".to_owned()], ..made_of() };
     for (draft, alone) in [(made_of(), true), (later(), false), (elsewhere(), false)] {
-        put(&router, &[draft]);
+        put(&router, &[parsed(&draft)]);
         assert_eq!(own(&ask(&router, &[], None)).is_some(), alone);
         assert_eq!(own(&ask(&router, &[], Some("S-1"))), Some("S-1"), "it settled the case");
     }
@@ -90,13 +74,13 @@ fn objections_are_settled_as_long_as_a_ruling_decides_the_order_and_count_again_
     let (_folder, router) = router();
     let first = ranked(&ask(&router, &[], None))[0].to_owned();
     let lead = DEPARTMENTS.into_iter().find(|id| *id != first).expect("another");
-    put(&router, &[on_it(case("K-1", APPEALS[1], lead))]);
+    put(&router, &[parsed(&on_it(case("K-1", APPEALS[1], lead)))]);
     let settled = ask(&router, &[&first], Some("K-1"));
     assert_eq!((own(&settled), ranked(&settled)[0]), (Some("K-1"), lead));
     assert!(ranked(&settled).contains(&first.as_str()), "it stands among the others again");
     assert!(!settled.basis.iter().any(|ground| matches!(ground, Ground::Returned { .. })), "and is told no more");
     // Another took its place, and this server has not heard yet which one settles the case now.
-    put(&router, &[on_it(case("K-2", APPEALS[1], lead))]);
+    put(&router, &[parsed(&on_it(case("K-2", APPEALS[1], lead)))]);
     assert_eq!(own(&ask(&router, &[&first], Some("K-1"))), Some("K-2"));
     // It was withdrawn.
     put(&router, &[]);

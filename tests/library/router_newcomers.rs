@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use paidan::catalog::{CatalogError, DepartmentCatalog, file};
-use paidan::model::{Calibration, DutyBound, Likeness, StandingBound};
-use paidan::routing::{Decision, Ground, Objection, ReturnReason, ReviewReason, Risk, RouteError, Router};
+use paidan::model::{Calibration, DutyBound};
+use paidan::routing::{Decision, Ground, ReviewReason, Risk, RouteError, Router};
 use paidan::rulings::RulingBook;
 use paidan::text::{Appeal, AppealFields};
 
-use crate::drafts::{embedded, standing};
-use crate::support::{APPEALS, DEPARTMENTS, tiny_model};
+use crate::drafts::{embedded, overlaps, standing};
+use crate::support::{APPEALS, DEPARTMENTS, calibrate, only_itself, tiny_model};
 
 const HEAD: &str = "version = \"1\"\ncity = \"测试市\"\ndisclaimer = \"仅供测试\"\n[[district]]\nname = \"东区\"\n";
 const EVE: &str = "2026-02-28";
@@ -52,11 +52,7 @@ fn founded() -> String {
 
 fn open(bound: Option<DutyBound>, more: &[String]) -> Result<(tempfile::TempDir, Router), CatalogError> {
     let folder = tiny_model();
-    let standing = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let precedents = Likeness { worded: standing.clone(), unworded: standing, precedent_similarity: 0.995 };
-    let calibration = Calibration { duties: bound, precedents, ..Calibration::default() };
-    let bytes = serde_json::to_vec(&calibration).expect("json");
-    std::fs::write(folder.path().join(paidan::model::file::CALIBRATION), bytes).expect("a file of the test");
+    calibrate(folder.path(), &Calibration { duties: bound, precedents: only_itself(), ..Calibration::default() });
     let router = Router::open(folder.path()).expect("a model").with_catalog(catalogue(more))?;
     Ok((folder, router))
 }
@@ -68,14 +64,7 @@ fn router(bound: Option<DutyBound>) -> (tempfile::TempDir, Router) {
 fn ask(router: &Router, text: &str, day: &str, returned: &[&str]) -> Decision {
     let fields = AppealFields { text: text.to_owned(), received_at: day.to_owned(), ..AppealFields::default() };
     let mut prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
-    let objection = |id: &&str| Objection {
-        department: (*id).to_owned(),
-        other_names: Vec::new(),
-        unit: None,
-        reason: ReturnReason::DutiesOverlap,
-        day: day.parse().expect("a day"),
-    };
-    prepared.objections = returned.iter().map(objection).collect();
+    prepared.objections = returned.iter().map(|id| overlaps(id)).collect();
     router.route(&[prepared]).expect("routed").remove(0)
 }
 

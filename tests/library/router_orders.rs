@@ -3,30 +3,24 @@
 use std::sync::Arc;
 
 use paidan::catalog::DepartmentCatalog;
-use paidan::model::{Calibration, Likeness, StandingBound, file};
+use paidan::model::Calibration;
 use paidan::routing::{Decision, Ground, Objection, RankedDepartment, Refusal, ReturnReason, ReviewReason, Risk, Router};
 use paidan::rulings::RulingDraft;
 use paidan::text::{Appeal, AppealFields};
 
 use crate::catalogs;
-use crate::drafts::{self, case, embedded, standing};
-use crate::support::{APPEALS, DEPARTMENTS, appeals_of_two_matters, sure_model, tiny_model, write_dispute_model};
+use crate::drafts::{case, overlaps, parsed, put, standing};
+use crate::support::{
+    APPEALS, DEPARTMENTS, appeals_of_two_matters, calibrate, only_itself, sure_model, tiny_model, write_dispute_model,
+};
 
 /// With the first catalogue, in which every department has a unit of the city and one of 东区.
 fn router(model: &tempfile::TempDir) -> Router {
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-    let bytes = serde_json::to_vec(&Calibration { precedents, ..Calibration::default() }).expect("json");
-    std::fs::write(model.path().join(file::CALIBRATION), bytes).expect("a file of the test");
+    calibrate(model.path(), &Calibration { precedents: only_itself(), ..Calibration::default() });
     let folder = tempfile::tempdir().expect("a folder");
     catalogs::write(folder.path(), catalogs::FIRST);
     let catalog = DepartmentCatalog::open(folder.path()).unwrap_or_else(|error| panic!("{error}"));
     Router::open(model.path()).expect("a model").with_catalog(Arc::new(catalog)).expect("its departments")
-}
-
-fn put(router: &Router, draft: &RulingDraft) {
-    let embeddings = router.embed(&drafts::parsed(draft).texts()).expect("embedded");
-    router.set_rulings(Arc::new(router.empty_book().with(&[embedded(draft, &embeddings)]))).expect("its own book");
 }
 
 fn on_order(lead: &str, excluded: &[&str]) -> RulingDraft {
@@ -38,13 +32,7 @@ fn on_order(lead: &str, excluded: &[&str]) -> RulingDraft {
 }
 
 fn returned(department: &str, unit: &str, reason: ReturnReason) -> Objection {
-    Objection {
-        department: department.to_owned(),
-        other_names: Vec::new(),
-        unit: Some(unit.to_owned()).filter(|unit| !unit.is_empty()),
-        reason,
-        day: "2026-03-02".parse().expect("a day"),
-    }
+    Objection { unit: Some(unit.to_owned()).filter(|unit| !unit.is_empty()), reason, ..overlaps(department) }
 }
 
 /// The order of number 1, of 东区.
@@ -105,14 +93,14 @@ fn of_a_proposal_that_is_not_whom_a_ruling_names_no_risk_is_told_but_whom_it_nam
     write_dispute_model(model.path());
     let router = router(&model);
     for draft in [on_order("供电", &["城管"]), standing("R-1", APPEALS[0], "供电")] {
-        put(&router, &draft);
+        put(&router, &[parsed(&draft)]);
         let against = ask(&router, APPEALS[0], "城管", &[]);
         assert!(!has_number(&against) && against.review_reasons.contains(&ReviewReason::HighDisputeRisk), "{}", draft.id);
         let told = "已认定由“供电局甲”主办，拟派“城管局甲”与认定不符";
         assert!(words(&against).contains(told), "{}", words(&against));
         assert!(has_number(&ask(&router, APPEALS[0], "供电", &[])), "{}", draft.id);
     }
-    put(&router, &on_order("供电", &[]));
+    put(&router, &[parsed(&on_order("供电", &[]))]);
     let upheld = ask(&router, APPEALS[0], "供电", &[returned("供电", "", ReturnReason::DutiesOverlap)]);
     assert!(has_number(&upheld), "the ruling says that it has to take what it returned");
 }
@@ -126,11 +114,11 @@ fn an_order_that_was_ruled_on_is_not_taken_apart() {
     let text = texts.iter().find(|text| !parts(text).is_empty()).expect("one that is split");
     let lead = parts(text)[0].departments[0].department.id.clone();
     let other = DEPARTMENTS.into_iter().find(|id| *id != lead).expect("another");
-    put(&router, &on_order(other, &[&lead]));
+    put(&router, &[parsed(&on_order(other, &[&lead]))]);
     let decision = ask(&router, text, "", &[]);
     assert!(matches!(decision.basis.first(), Some(Ground::RulingOnOrder { .. })));
     assert!(decision.parts.is_empty() && !decision.review_reasons.contains(&ReviewReason::SeveralMatters));
-    put(&router, &RulingDraft { orders: vec!["2".to_owned()], ..on_order(other, &[&lead]) });
+    put(&router, &[parsed(&RulingDraft { orders: vec!["2".to_owned()], ..on_order(other, &[&lead]) })]);
     assert_eq!(parts(text).len(), 2, "another order was ruled on");
 }
 
@@ -143,7 +131,7 @@ fn a_ruled_lead_that_returned_the_order_is_told_beside_what_the_model_says_of_th
     let unit = format!("东区{}分局甲", id(first));
     let objections =
         [returned(id(second), "", ReturnReason::DutiesOverlap), returned(id(first), &unit, ReturnReason::DutiesOverlap)];
-    put(&router, &on_order(id(first), &[]));
+    put(&router, &[parsed(&on_order(id(first), &[]))]);
     let agreeing = ask(&router, APPEALS[0], "", &objections);
     assert!(matches!(agreeing.basis.first(), Some(Ground::RulingOnOrder { differs: false, .. })));
     assert!(!agreeing.review_reasons.contains(&ReviewReason::RulingDiffers) && !agreeing.reason.contains("模型首选"));
@@ -154,7 +142,7 @@ fn a_ruled_lead_that_returned_the_order_is_told_beside_what_the_model_says_of_th
     assert_eq!(agreeing.unit, None);
     assert!(agreeing.reason.ends_with("；该区单位已退单，具体单位待定"), "the district is known: {}", agreeing.reason);
 
-    put(&router, &on_order(id(second), &[]));
+    put(&router, &[parsed(&on_order(id(second), &[]))]);
     let differing = ask(&router, APPEALS[0], "", &objections);
     assert!(matches!(differing.basis.first(), Some(Ground::RulingOnOrder { differs: true, .. })));
     let said = format!("模型首选“{}部门”，把握{:.0}%", id(first), first.probability * 100.0);

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use paidan::catalog::DepartmentCatalog;
 use paidan::routing::{Decision, Ground, Router};
+use paidan::rulings::RulingDraft;
 use paidan::text::{Appeal, AppealFields};
 
 use crate::catalogs;
+use crate::drafts::{case, parsed, put};
 use crate::support::{APPEALS, tiny_model};
 
 /// The second catalogue with a text in one of its files put in the place of another.
@@ -24,6 +26,7 @@ fn router(model: &Path, file: &str, from: &str, to: &str) -> Router {
 
 fn route(router: &Router, day: &str, text: &str, proposed: &str) -> Decision {
     let fields = AppealFields {
+        id: "1".to_owned(),
         text: text.to_owned(),
         received_at: day.to_owned(),
         proposed_departments: if proposed.is_empty() { Vec::new() } else { vec![proposed.to_owned()] },
@@ -61,4 +64,27 @@ fn a_matter_whose_lead_is_still_to_be_founded_is_led_by_whom_it_takes_over_from(
         leads.unwrap_or_else(|| panic!("{:?}", decision.basis))
     };
     assert_eq!((leads("2019-12-01"), leads("2020-02-01")), (vec!["环保".to_owned()], vec!["生态环境".to_owned()]));
+}
+
+/// An order of before the reform is ruled on after it: 生态环境, which took over from 环保 on 2020-01-01, is to lead it.
+#[test]
+fn a_ruled_lead_that_was_founded_since_does_not_stand_beside_whom_it_was_made_of() {
+    let model = tiny_model();
+    let router = router(model.path(), "departments.toml", "id = \"环保\"", "id = \"环保\"");
+    let ask = |day: &str, proposed: &str| route(&router, day, APPEALS[1], proposed);
+    let before = ask("2019-12-01", "");
+    let given = before.departments.iter().find(|one| one.department.id == "环保").expect("ranked").probability;
+    let on_it = |lead: &str| parsed(&RulingDraft { orders: vec!["1".to_owned()], ..case("K-1", APPEALS[7], lead) });
+    put(&router, &[on_it("生态环境")]);
+    let decision = ask("2019-12-01", "环保");
+    let ids: Vec<&str> = decision.departments.iter().map(|one| one.department.id.as_str()).collect();
+    assert_eq!((ids[0], ids.len()), ("生态环境", before.departments.len()));
+    assert!(!ids.contains(&"环保"), "{ids:?}");
+    assert!((decision.lead().probability - given).abs() < 1e-6, "it is the same office");
+    assert_eq!(decision.refused_proposals, [], "nor is it another that was proposed");
+    // Whoever is there on the day speaks for itself, though others became it later.
+    let merged = self::router(model.path(), "departments.toml", "successors = [\"生态环境\"]", "successors = [\"城管\"]");
+    put(&merged, &[on_it("城管")]);
+    let apart = route(&merged, "2019-12-01", APPEALS[1], "环保");
+    assert_eq!((apart.departments.len(), apart.refused_proposals.len()), (before.departments.len(), 1));
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use paidan::catalog::{Day, DepartmentCatalog};
+use paidan::catalog::DepartmentCatalog;
 use paidan::model::{Artifacts, Redispatches, Setting, Takeover};
 use paidan::routing::{Decision, Ground, Objection, ReturnReason, Router};
 use paidan::text::{Appeal, AppealFields};
 
 use crate::catalogs;
+use crate::drafts::overlaps;
 use crate::support::{APPEALS, tiny_model};
 
 /// The answer to the first appeal after its lead returned it, by a model that has counted so.
@@ -18,9 +19,7 @@ fn after_return(folder: &std::path::Path, counts: Redispatches) -> Decision {
     let router = Router::from_artifacts(artifacts, Setting::default()).expect("a router");
     let mut prepared = router.prepare(&Appeal::from_text(APPEALS[0]).expect("an appeal")).expect("prepared");
     let lead = router.route(std::slice::from_ref(&prepared)).expect("routed")[0].lead().department.id.clone();
-    let reason = ReturnReason::DutiesOverlap;
-    prepared.objections =
-        vec![Objection { department: lead, other_names: Vec::new(), unit: None, reason, day: Day::default() }];
+    prepared.objections = vec![overlaps(&lead)];
     router.route(&[prepared]).expect("routed").remove(0)
 }
 
@@ -57,14 +56,7 @@ fn an_office_that_was_renamed_does_not_get_back_what_it_returned_under_its_other
     for (day, ranked, said) in [("2019-12-01", "环保", "生态环境"), ("2020-02-01", "生态环境", "环保")] {
         let fields = AppealFields { text: APPEALS[0].into(), received_at: day.into(), ..AppealFields::default() };
         let prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
-        let objection = Objection {
-            department: said.to_owned(),
-            other_names: Vec::new(),
-            unit: None,
-            reason: ReturnReason::DutiesOverlap,
-            day: Day::default(),
-        };
-        let returned = prepared.clone().returned(vec![objection], None);
+        let returned = prepared.clone().returned(vec![overlaps(said)], None);
         let decisions = router.route(&[prepared, returned]).expect("routed");
         let named = |decision: &Decision| decision.departments.iter().any(|one| one.department.id == ranked);
         assert_eq!(decisions.iter().map(named).collect::<Vec<_>>(), [true, false], "{day}");
@@ -97,11 +89,9 @@ fn from_district(router: &Router, district: &str, lead: &str, returns: &[(&str, 
     };
     let prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
     let objection = |(unit, reason): &(&str, ReturnReason)| Objection {
-        department: lead.to_owned(),
-        other_names: Vec::new(),
         unit: Some(unit.replace("LEAD", lead)).filter(|unit| !unit.is_empty()),
         reason: *reason,
-        day: "2026-03-02".parse().expect("a day"),
+        ..overlaps(lead)
     };
     router.route(&[prepared.returned(returns.iter().map(objection).collect(), None)]).expect("routed").remove(0)
 }

@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use paidan::model::{Calibration, Likeness, StandingBound, file};
+use paidan::model::{Calibration, Likeness, StandingBound};
 use paidan::routing::{Decision, Ground, ReviewReason, Router};
 use paidan::rulings::{EmbeddedRuling, RulingBook, RulingDraft};
 use paidan::text::{Appeal, AppealFields};
 
 use crate::drafts::{self, case, embedded, standing};
-use crate::support::{APPEALS, DEPARTMENTS, tiny_model};
+use crate::support::{APPEALS, DEPARTMENTS, calibrate, tiny_model};
 
 /// The tiny model's embeddings are random, and most texts are alike to it: only a text itself is as like as this.
 const SIMILARITY: f32 = 0.995;
 
 fn router_with(likeness: Likeness) -> (tempfile::TempDir, Router) {
     let folder = tiny_model();
-    let calibration = Calibration { precedents: likeness, ..Calibration::default() };
-    let text = serde_json::to_vec(&calibration).expect("json");
-    std::fs::write(folder.path().join(file::CALIBRATION), text).expect("a test folder that can be written");
+    calibrate(folder.path(), &Calibration { precedents: likeness, ..Calibration::default() });
     let router = Router::open(folder.path()).expect("a model");
     (folder, router)
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use paidan::catalog::{DepartmentCatalog, Place, file};
 use paidan::disputes::{Obstacle, near_rulings};
-use paidan::model::{Calibration, Likeness, StandingBound};
-use paidan::routing::{Decision, Ground, Objection, ReturnReason, ReviewReason, Router};
-use paidan::rulings::{Dispute, EmbeddedRuling, Known, Occasion, Ruling, RulingDraft};
+use paidan::model::Calibration;
+use paidan::routing::{Decision, Ground, ReviewReason, Router};
+use paidan::rulings::{Dispute, EmbeddedRuling, Known, Occasion, RulingDraft};
 use paidan::text::{Appeal, AppealFields};
 
-use crate::drafts::standing;
-use crate::support::{APPEALS, DEPARTMENTS, tiny_model};
+use crate::drafts::{overlaps, parsed, put, standing};
+use crate::support::{APPEALS, DEPARTMENTS, calibrate, only_itself, tiny_model};
 
 const HEAD: &str = "version = \"1\"\ncity = \"测试市\"\ndisclaimer = \"仅供测试\"\n\
                     [[district]]\nname = \"东区\"\naliases = [\"东\", \"旧东县\"]\n[[district]]\nname = \"西区\"\n";
@@ -45,19 +45,9 @@ fn catalogue() -> Arc<DepartmentCatalog> {
 
 fn router() -> (tempfile::TempDir, Router) {
     let folder = tiny_model();
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-    let bytes = serde_json::to_vec(&Calibration { precedents, ..Calibration::default() }).expect("json");
-    std::fs::write(folder.path().join(paidan::model::file::CALIBRATION), bytes).expect("a file of the test");
+    calibrate(folder.path(), &Calibration { precedents: only_itself(), ..Calibration::default() });
     let router = Router::open(folder.path()).expect("a model").with_catalog(catalogue()).expect("its departments");
     (folder, router)
-}
-
-fn put(router: &Router, ruling: Ruling) {
-    let embeddings = router.embed(&ruling.texts()).expect("embedded");
-    let ruling = EmbeddedRuling { ruling: Arc::new(ruling), embeddings };
-    let book = router.empty_book().with(&[ruling]);
-    router.set_rulings(Arc::new(book)).expect("its own book");
 }
 
 fn ask(router: &Router, district: &str, returned: &[&str]) -> Decision {
@@ -69,14 +59,7 @@ fn ask(router: &Router, district: &str, returned: &[&str]) -> Decision {
         ..AppealFields::default()
     };
     let mut prepared = router.prepare(&Appeal::parse(fields).expect("an appeal")).expect("prepared");
-    let objection = |id: &&str| Objection {
-        department: (*id).to_owned(),
-        other_names: Vec::new(),
-        unit: None,
-        reason: ReturnReason::DutiesOverlap,
-        day: "2026-03-02".parse().expect("a day"),
-    };
-    prepared.objections = returned.iter().map(objection).collect();
+    prepared.objections = returned.iter().map(|id| overlaps(id)).collect();
     router.route(&[prepared]).expect("routed").remove(0)
 }
 
@@ -98,7 +81,7 @@ fn a_ruling_whose_district_is_written_by_an_alias_holds_in_that_district() {
     // Recorded where there was no catalogue, or before the district had its present name.
     let old = RulingDraft { districts: vec!["旧东县".to_owned()], ..draft.clone() }.parse(None).expect("any name will do");
     for ruling in [ruling, old] {
-        put(&router, ruling);
+        put(&router, &[Arc::new(ruling)]);
         for (district, holds) in [("东区", true), ("东", true), ("旧东县", true), ("西区", false), ("", false), ("南区", false)]
         {
             let decision = ask(&router, district, &[]);
@@ -114,7 +97,7 @@ fn a_ruling_whose_district_is_written_by_an_alias_holds_in_that_district() {
 #[test]
 fn a_ruling_whose_lead_was_split_never_goes_to_the_successor_that_returned_the_order() {
     let (_folder, router) = router();
-    put(&router, standing("R-1", APPEALS[0], "住建").parse(None).expect("a ruling"));
+    put(&router, &[parsed(&standing("R-1", APPEALS[0], "住建"))]);
     let first = ask(&router, "东区", &[]);
     assert!(applies(&first) && ["住房", "建设"].contains(&lead(&first)), "{}", lead(&first));
     for (returned, other) in [("住房", "建设"), ("建设", "住房")] {
@@ -145,7 +128,7 @@ fn of_a_ruling_whose_lead_was_split_all_successors_are_named_for_a_person_to_cho
     let on_order =
         RulingDraft { orders: vec!["1".to_owned()], scope: "case".to_owned(), ..standing("K-1", APPEALS[7], "住建") };
     for (draft, said) in [(standing("R-1", APPEALS[0], "住建"), "按类案认定"), (on_order, "本工单已认定")] {
-        put(&router, draft.parse(None).expect("a ruling"));
+        put(&router, &[parsed(&draft)]);
         let decision = ask(&router, "东区", &[]);
         let mut first: Vec<&str> = decision.departments[..2].iter().map(|one| one.department.id.as_str()).collect();
         let names = first.iter().map(|id| format!("“{id}局”")).collect::<Vec<_>>().join("、");
@@ -182,7 +165,7 @@ fn where_everybody_the_model_knows_returned_the_order_a_ruling_goes_to_who_has_n
     let (_folder, router) = router();
     let everybody: Vec<&str> = DEPARTMENTS.into_iter().filter(|id| *id != "住建").chain(["住房", "建设"]).collect();
     for ruled in ["数据", "总局"] {
-        put(&router, standing("R-1", APPEALS[0], ruled).parse(None).expect("a ruling"));
+        put(&router, &[parsed(&standing("R-1", APPEALS[0], ruled))]);
         let decision = ask(&router, "东区", &everybody);
         assert_eq!((lead(&decision), applies(&decision)), ("数据", true), "{ruled}: not to 供电, which returned it");
     }

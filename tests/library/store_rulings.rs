@@ -1,6 +1,7 @@
 //! What may become of a ruling in the store, and what one that cannot be read does to the others, on SQLite and PostgreSQL alike.
 
-use paidan::rulings::{Ruling, RulingDraft, Status};
+use paidan::catalog::{Day, Validity};
+use paidan::rulings::{Ruling, RulingDraft, Scope, Status};
 use paidan::store::{Action, AuditFault, Filter, NewEntry, StoreError};
 use sqlx::Connection;
 
@@ -41,6 +42,53 @@ async fn only_a_ruling_in_force_takes_the_place_of_another_and_only_one_does() {
         // Its successor was a mistake: another may be named.
         store.withdraw("b", "r1", "mistake", "x").await.expect("withdrawn");
         store.supersede("a", "r2", ruling("c"), "x").await.expect("superseded");
+    }
+}
+
+#[tokio::test]
+async fn a_standing_ruling_that_was_superseded_holds_until_its_successors_first_day() {
+    let day = |text: &str| text.parse::<Day>().expect("a day");
+    let from = |id: &str, first: &str| {
+        let effective = Validity { from: Some(day(first)), to: None };
+        Ruling { effective, supersedes: (id == "b").then(|| "a".to_owned()), ..ruling(id) }
+    };
+    for database in databases().await {
+        let store = &database.store;
+        let counting = async || -> Vec<(String, Option<Day>)> {
+            let changes = store.changes_after(0, 10, "m1", true).await.expect("changes").changes;
+            let mut rulings: Vec<Ruling> = changes.into_iter().map(|change| change.stored.ruling).collect();
+            rulings.retain(|one| one.status == Status::InForce);
+            rulings.sort_by(|one, other| one.id.cmp(&other.id));
+            rulings.into_iter().map(|one| (one.id, one.effective.to)).collect()
+        };
+        let until = |last: &str| vec![("a".to_owned(), Some(day(last))), ("b".to_owned(), None)];
+        store.record(from("a", "2026-03-01"), None, "x").await.expect("recorded");
+        store.supersede("a", "r1", from("b", "2099-05-01"), "x").await.expect("superseded by one that is still to begin");
+        assert_eq!(counting().await, until("2099-04-30"), "{}", database.name);
+        assert_eq!(store.get("a").await.expect("there").ruling.status, Status::Superseded);
+        // Servers that follow hear of it when the successor begins on another day.
+        let known = store.last_change().await.expect("a number");
+        store.record(from("b", "2026-04-01"), Some("r1"), "x").await.expect("changed");
+        assert_eq!(counting().await, until("2026-03-31"), "{}", database.name);
+        let heard = store.changes_after(known, 10, "m1", false).await.expect("changes").changes;
+        assert!(heard.iter().any(|change| change.stored.ruling.id == "a"), "{}", database.name);
+        store.record(from("b", "2026-03-01"), Some("r2"), "x").await.expect("changed");
+        assert_eq!(counting().await, [("b".to_owned(), None)], "{}: nothing is left of the former", database.name);
+        assert_eq!(store.verify_audit(10, |_, _| {}).await.expect("read").1, []);
+        // What was a draft until then never held.
+        store.record(Ruling { status: Status::Draft, ..from("e", "2026-03-01") }, None, "x").await.expect("recorded");
+        for day in ["2026-04-01", "2026-04-02"] {
+            let etag = (day == "2026-04-02").then_some("r1");
+            let after = Ruling { supersedes: Some("e".to_owned()), ..from("f", day) };
+            store.record(after, etag, "x").await.expect("superseded");
+        }
+        assert!(counting().await.iter().all(|one| one.0 != "e"), "{}", database.name);
+        // On one order the last word counts, whenever that came in.
+        let case = |id: &str| Ruling { scope: Scope::Case, ..ruling(id) };
+        store.record(case("c"), None, "x").await.expect("recorded");
+        let later = Ruling { effective: from("d", "2026-03-02").effective, ..case("d") };
+        store.supersede("c", "r1", later, "x").await.expect("superseded");
+        assert!(counting().await.iter().all(|one| one.0 != "c"), "{}", database.name);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use paidan::catalog::{DepartmentCatalog, file};
-use paidan::model::{Calibration, DutyBound, Likeness, StandingBound};
+use paidan::model::{Calibration, DutyBound};
 use paidan::routing::Router;
 use paidan::rulings::{RulingBook, RulingDraft};
 use paidan::server::proto::basis::Kind;
@@ -14,7 +14,7 @@ use tokio_stream::StreamExt;
 
 use crate::drafts::{embedded, standing};
 use crate::service_support::{Running, config, text};
-use crate::support::{APPEALS, DEPARTMENTS, tiny_model};
+use crate::support::{APPEALS, DEPARTMENTS, calibrate, only_itself, tiny_model};
 
 /// On 2026-03-01 环保 is renamed to 生态环境, 供电 and 水务 become 公用事业, 住建 is split into 住房 and 建设, 城管 keeps its id and
 /// changes its name, 交警 stays as it is, and 数据 is founded.
@@ -302,11 +302,7 @@ fn a_catalogue_without_a_department_of_the_model_is_refused_and_the_department_n
 #[tokio::test]
 async fn a_ruling_names_who_its_departments_are_on_the_day_of_the_appeal() {
     let folder = tiny_model();
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let likeness = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-    let calibration = Calibration { precedents: likeness, ..Calibration::default() };
-    let bytes = serde_json::to_vec(&calibration).expect("json");
-    std::fs::write(folder.path().join(paidan::model::file::CALIBRATION), bytes).expect("a file of the test");
+    calibrate(folder.path(), &Calibration { precedents: only_itself(), ..Calibration::default() });
     let router = Arc::new(Router::open(folder.path()).expect("a model").with_catalog(catalogue()).expect("all are in it"));
     let words = APPEALS[0];
     let embeddings = router.embed(&[words]).expect("embedded");
@@ -336,8 +332,7 @@ async fn a_ruling_names_who_its_departments_are_on_the_day_of_the_appeal() {
 async fn a_founded_department_whose_duty_is_like_the_appeal_is_a_marked_candidate_from_its_first_day_on() {
     let folder = tiny_model();
     let duties = Some(DutyBound { similarity: 0.995, margin: 0.0, precision: 0.61 });
-    let bytes = serde_json::to_vec(&Calibration { duties, ..Calibration::default() }).expect("json");
-    std::fs::write(folder.path().join(paidan::model::file::CALIBRATION), bytes).expect("a file of the test");
+    calibrate(folder.path(), &Calibration { duties, ..Calibration::default() });
     let words = APPEALS[2];
     let catalogue = catalogue_of(&DEPARTMENTS_TOML.replace("text = \"数据\"", &format!("text = \"{words}\"")));
     let router = Router::open(folder.path()).expect("a model").with_catalog(catalogue).expect("all are in it");

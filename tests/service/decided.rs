@@ -2,7 +2,7 @@
 //! units are out.
 
 use paidan::server::proto::basis::Kind;
-use paidan::server::proto::{self, DecidingBody, ReportReturnRequest, ReturnReason, Ruling, RulingScope};
+use paidan::server::proto::{self, CaseCause, DecidingBody, ReportReturnRequest, ReturnReason, Ruling, RulingScope};
 
 use crate::database::{databases, sqlite};
 use crate::disputes::{Place, appeal, lead, place, returned};
@@ -148,6 +148,33 @@ async fn a_department_whose_units_have_all_returned_an_order_does_not_get_it_aga
     let next = answer.next_answer.expect("an answer");
     assert!(lead(&next) != department && next.unit.is_some(), "{next:?}");
     assert_eq!(out, [department], "whoever reads the answer is told that it is out");
+}
+
+#[tokio::test]
+async fn a_ruling_is_contested_by_the_last_unit_of_its_lead_that_could_have_taken_the_order() {
+    let database = sqlite().await;
+    let place = place(&database.url).await;
+    let department = ranked(&place.route("1", APPEALS[0]).await).pop().expect("a department");
+    let standing = Ruling {
+        scope: RulingScope::Standing.into(),
+        examples: vec![APPEALS[0].to_owned()],
+        effective_start_date: "2026-03-01".to_owned(),
+        ..ruling("S1", &department, &[])
+    };
+    record(&place, standing, "").await;
+    let level =
+        |unit: &str, at: &str| ReportReturnRequest { reason: ReturnReason::WrongLevel.into(), ..returned("1", unit, at) };
+    let district = place.report(level(&format!("东区{department}分局"), "2026-03-04T02:00:00Z")).await.expect("reported");
+    assert_eq!((district.contested_ruling_id.as_str(), district.case_cause()), ("", CaseCause::Unspecified));
+    let question = ReportReturnRequest {
+        reason: ReturnReason::InformationMissing.into(),
+        ..returned("1", &department, "2026-03-04T04:00:00Z")
+    };
+    let city = place.report(level(&format!("市{department}中心"), "2026-03-04T03:00:00Z")).await.expect("reported");
+    assert_ne!(lead(city.next_answer.as_ref().expect("an answer")), department);
+    assert_eq!((city.contested_ruling_id.as_str(), city.case_cause()), ("S1", CaseCause::ContestsRuling));
+    let question = place.report(question).await.expect("reported");
+    assert_eq!(question.contested_ruling_id, "", "a question contests nothing");
 }
 
 #[tokio::test]

@@ -42,6 +42,12 @@ impl Place {
     async fn rulings(&self) -> RulingServiceClient<Channel> {
         RulingServiceClient::new(self.server.channel().await)
     }
+
+    /// Whether the answer to a text cites a ruling as a precedent.
+    async fn precedent(&self, words: &str, id: &str) -> bool {
+        let answer = self.server.client().await.route_appeal(text(words)).await.expect("an answer").into_inner();
+        answer.basis.iter().any(|one| matches!(&one.kind, Some(Kind::Precedent(one)) if one.ruling_id == id))
+    }
 }
 
 fn part(data: &[u8]) -> ImportRulingsRequest {
@@ -140,11 +146,7 @@ async fn a_ruling_that_is_recorded_counts_at_once_though_hundreds_of_long_ones_w
         ..proto::RecordRulingRequest::default()
     };
     let recorded = client.record_ruling(request).await.expect("recorded").into_inner().ruling.expect("a ruling");
-    let precedent = async || {
-        let answer = place.server.client().await.route_appeal(text(APPEALS[3])).await.expect("an answer").into_inner();
-        answer.basis.iter().any(|one| matches!(&one.kind, Some(Kind::Precedent(one)) if one.ruling_id == "own"))
-    };
-    assert!(precedent().await, "it counts in the very next answer");
+    assert!(place.precedent(APPEALS[3], "own").await, "it counts in the very next answer");
     let withdraw = proto::WithdrawRulingRequest {
         id: "own".to_owned(),
         etag: recorded.etag,
@@ -152,5 +154,36 @@ async fn a_ruling_that_is_recorded_counts_at_once_though_hundreds_of_long_ones_w
         actor: "认定办".to_owned(),
     };
     client.withdraw_ruling(withdraw).await.expect("withdrawn");
-    assert!(!precedent().await, "and no more when it is withdrawn");
+    assert!(!place.precedent(APPEALS[3], "own").await, "and no more when it is withdrawn");
+}
+
+/// Nobody follows the database here, so what waits is embedded by whoever asks for it.
+#[tokio::test]
+async fn a_file_of_standing_rulings_is_embedded_while_the_book_is_free_for_others() {
+    let (model, database) = (tiny_model(), database::sqlite().await);
+    let router = Arc::new(Router::open(model.path()).expect("a model"));
+    let store = Store::open(&database.url).await.expect("a database");
+    let desk = Arc::new(RulingDesk::open(store.clone(), Arc::clone(&router)).await.expect("a desk"));
+    let all = (0..400).map(|i| drafts::standing(&format!("S-{i:03}"), APPEALS[1], "供电"));
+    let all = all.map(|draft| draft.parse(None).expect("a ruling")).collect();
+    for outcome in store.record_all(all, "导入").await.expect("recorded") {
+        outcome.expect("each of them");
+    }
+    desk.catch_up().await.expect("applied");
+    assert_eq!(desk.waiting().await, 400, "none was embedded by whoever held the book");
+    assert_eq!(router.rulings().texts(), 0);
+    let found = desk.recurrences(0.9, "2026-03-01".parse().expect("a day")).await.expect("grouped");
+    assert_eq!((desk.waiting().await, router.rulings().texts(), found.waiting), (0, 400, 0), "they cover what they cover");
+    let again = RulingDesk::open(store, router).await.expect("a desk");
+    assert_eq!(again.waiting().await, 0);
+}
+
+#[tokio::test]
+async fn the_standing_rulings_of_a_file_count_in_the_answer_after_it() {
+    let place = place().await;
+    let mut all: Vec<_> = (0..250).map(|i| drafts::standing(&format!("S-{i:03}"), APPEALS[1], "供电")).collect();
+    all.push(drafts::standing("own", APPEALS[3], "城管"));
+    let file = exchange::write(Format::Jsonl, &all).expect("a file");
+    assert_eq!(import(&mut place.rulings().await, &file).await.expect("imported").ruling_count, 251);
+    assert!(place.precedent(APPEALS[3], "own").await);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use paidan::model::{Calibration, Likeness, StandingBound, file};
+use paidan::model::Calibration;
 use paidan::routing::Router;
 use paidan::server::proto::ruling_service_client::RulingServiceClient;
 use paidan::server::proto::{self, DecidingBody, ListRecurrencesRequest, ListRecurrencesResponse, Ruling, RulingScope};
@@ -16,7 +16,7 @@ use tonic_types::StatusExt;
 
 use crate::database::{self, databases};
 use crate::service_support::{Running, text};
-use crate::support::{APPEALS, tiny_model};
+use crate::support::{APPEALS, calibrate, only_itself, tiny_model};
 
 /// A server on a database, with a model for which only a text itself is alike.
 struct Place {
@@ -27,10 +27,7 @@ struct Place {
 
 async fn place(url: &str) -> Place {
     let model = tiny_model();
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-    let calibration = Calibration { precedents, ..Calibration::default() };
-    std::fs::write(model.path().join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
+    calibrate(model.path(), &Calibration { precedents: only_itself(), ..Calibration::default() });
     let router = Arc::new(Router::open(model.path()).expect("a model"));
     let desk = RulingDesk::open(Store::open(url).await.expect("a database"), Arc::clone(&router)).await.expect("a desk");
     let server = Server::new(router, ServiceConfig::default()).expect("a configuration").with_rulings(desk);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use paidan::catalog::DepartmentCatalog;
-use paidan::model::{Calibration, DutyBound, Likeness, StandingBound, file};
+use paidan::model::{Calibration, DutyBound};
 use paidan::routing::Router;
 use paidan::server::Server;
 use paidan::server::catalog::CatalogDesk;
@@ -27,7 +27,7 @@ use tonic_types::StatusExt;
 use crate::catalogs::{self, FIRST, SECOND};
 use crate::database::{self, Database};
 use crate::service_support::{Running, config, text};
-use crate::support::{APPEALS, tiny_model};
+use crate::support::{APPEALS, calibrate, only_itself, tiny_model};
 
 struct Place {
     server: Running,
@@ -38,11 +38,8 @@ struct Place {
 
 fn router(folder: &Path) -> (tempfile::TempDir, Arc<Router>) {
     let model = tiny_model();
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
     let duties = Some(DutyBound { similarity: 0.995, margin: 0.0, precision: 0.61 });
-    let calibration = Calibration { precedents, duties, ..Calibration::default() };
-    std::fs::write(model.path().join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
+    calibrate(model.path(), &Calibration { precedents: only_itself(), duties, ..Calibration::default() });
     let catalog = Arc::new(DepartmentCatalog::open(folder).unwrap_or_else(|error| panic!("{error}")));
     let router = Router::open(model.path()).expect("a model").with_catalog(catalog).expect("its departments");
     (model, Arc::new(router))

@@ -68,7 +68,11 @@ async fn the_largest_ruling_that_may_be_is_read_and_told_whole() {
     assert_eq!((page.rulings.len(), page.next_page_token.as_str()), (1, "after:s0"), "both fit no message");
     let next = proto::ListRulingsRequest { page_token: page.next_page_token, ..proto::ListRulingsRequest::default() };
     assert_eq!(client.list_rulings(next).await.expect("a page").into_inner().rulings[0].id, "s1");
-    let beyond = Ruling { description: "油".repeat(2 << 20), ..standing("s2", APPEALS[2], "城管") };
+    client.record_ruling(record(Ruling { id: "s2".to_owned(), ..largest })).await.expect("recorded");
+    let search = proto::SearchRulingsRequest { query: "事项".to_owned(), ..proto::SearchRulingsRequest::default() };
+    let found = client.search_rulings(search).await.expect("no more than clients take").into_inner().found;
+    assert_eq!(found.len(), 1, "the best of three, however long it is");
+    let beyond = Ruling { description: "油".repeat(2 << 20), ..standing("s3", APPEALS[2], "城管") };
     let refused = client.record_ruling(record(beyond)).await.expect_err("too large");
     assert!(reason(&refused) == "MESSAGE_TOO_LARGE" && refused.message().contains("4194304"), "{refused:?}");
 }

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use paidan::routing::Router;
-use paidan::server::proto::{self, ListCasesRequest, RecordRulingRequest, Ruling, RulingScope, RulingStatus};
+use paidan::server::proto::basis::Kind;
+use paidan::server::proto::{
+    self, Appeal, ListCasesRequest, RecordRulingRequest, RouteAppealRequest, Ruling, RulingScope, RulingStatus,
+};
 use paidan::server::rulings::RulingDesk;
 use paidan::store::Store;
 use sqlx::Connection;
 
 use crate::database::{databases, sqlite};
 use crate::decided::{decided, ranked, record, ruling};
-use crate::disputes::{Place, lead, place, reason, returned};
+use crate::disputes::{Place, appeal, lead, place, reason, returned, time};
 use crate::support::{APPEALS, tiny_model};
 
 /// Order 1 came back from the first two and was settled for the third by K1; who they are, likeliest first.
@@ -163,8 +166,61 @@ async fn a_server_that_starts_with_another_model_knows_at_once_which_orders_were
     assert_eq!(desk.waiting().await, 1, "its embedding is still to be made");
 }
 
+/// S1 settled the case of order 1, of 2 March; S2 takes its place from 10 March on.
 #[tokio::test]
-async fn a_ruling_is_not_superseded_by_one_that_begins_later() {
+async fn a_standing_ruling_goes_on_deciding_what_came_in_before_its_successors_first_day() {
+    for database in databases().await {
+        let place = place(&database.url).await;
+        let before = ranked(&place.route("1", APPEALS[0]).await);
+        let [first, second, third, ..] = &before[..] else { panic!("several") };
+        for (unit, at) in [(first, "2026-03-02T02:00:00Z"), (second, "2026-03-02T03:00:00Z")] {
+            place.report(returned("1", unit, at)).await.expect("reported");
+        }
+        let standing = |id: &str, lead: &str, start: &str| Ruling {
+            scope: RulingScope::Standing.into(),
+            examples: vec![APPEALS[0].to_owned()],
+            effective_start_date: start.to_owned(),
+            ..ruling(id, lead, &[])
+        };
+        record(&place, standing("S1", third, "2026-03-01"), &open(&place).await[0].0).await;
+        let etag = there(&place, "S1").await.etag;
+        supersede(&place, "S1", &etag, standing("S2", first, "2026-03-10")).await;
+        let applied = async |order: &str, received: &str| -> (String, String) {
+            let appeal = Appeal { receive_time: Some(time(received)), ..appeal(order, APPEALS[0]) };
+            let request = RouteAppealRequest { appeal: Some(appeal), ..RouteAppealRequest::default() };
+            let answer = place.server.client().await.route_appeal(request).await.expect("an answer").into_inner();
+            let by = match answer.basis[0].kind.clone() {
+                Some(Kind::StandingRuling(ruling)) => ruling.ruling_id,
+                Some(Kind::RulingOnOrder(ruling)) => format!("{} on it", ruling.ruling_id),
+                other => panic!("{}: {other:?}", database.name),
+            };
+            (lead(&answer), by)
+        };
+        let by = |lead: &str, ruling: &str| (lead.to_owned(), ruling.to_owned());
+        let eve = "2026-03-09T15:00:00Z";
+        assert_eq!(applied("1", "2026-03-02T01:00:00Z").await, by(third, "S1 on it"), "{}", database.name);
+        assert_eq!(applied("2", eve).await, by(third, "S1"), "{}", database.name);
+        assert_eq!(applied("3", "2026-03-09T16:00:00Z").await, by(first, "S2"), "midnight in the city");
+        assert!(open(&place).await.is_empty() && there(&place, "S2").await.orders.is_empty(), "its case stays with it");
+        // A slip of the pen is mended.
+        let was = there(&place, "S1").await;
+        assert_eq!(was.status(), RulingStatus::Superseded);
+        let (etag, actor) = (was.etag.clone(), "委员会".to_owned());
+        let ruling = Some(Ruling { matter: "路灯维修".to_owned(), orders: Vec::new(), ..was });
+        let request = RecordRulingRequest { ruling, etag, actor, ..RecordRulingRequest::default() };
+        place.rulings().await.record_ruling(request).await.expect("changed");
+        assert_eq!(applied("1", "2026-03-02T01:00:00Z").await, by(third, "S1 on it"), "{}", database.name);
+        // What begins on the tenth was no word on the days before, and is none when it is taken back.
+        withdraw(&place, "S2").await;
+        assert_eq!(applied("2", eve).await, by(third, "S1"), "{}", database.name);
+        assert!(open(&place).await.is_empty());
+        let told = place.case_file("1").await.expect("a file").page_html;
+        assert!(told.contains("认定S1由S2替代，2026-03-10起受理的工单不再适用"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_ruling_on_a_case_is_not_superseded_by_one_that_begins_later() {
     let database = sqlite().await;
     let place = place(&database.url).await;
     let [_, _, third] = settled(&place).await;

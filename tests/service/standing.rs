@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use paidan::model::{Calibration, Likeness, StandingBound, file};
+use paidan::model::Calibration;
 use paidan::routing::Router;
 use paidan::server::proto::basis::Kind;
 use paidan::server::proto::{ReviewReason, RouteAppealResponse};
 
 use crate::drafts::{case, embedded, standing};
 use crate::service_support::{Running, config, text};
-use crate::support::{APPEALS, tiny_model};
+use crate::support::{APPEALS, calibrate, only_itself, tiny_model};
 
 #[tokio::test]
 async fn a_ruling_is_in_the_next_answer_with_the_models_opinion_beside_it_and_gone_in_the_one_after() {
     let folder = tiny_model();
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let likeness = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-    let calibration = Calibration { precedents: likeness, ..Calibration::default() };
-    let bytes = serde_json::to_vec(&calibration).expect("json");
-    std::fs::write(folder.path().join(file::CALIBRATION), bytes).expect("a test folder that can be written");
+    calibrate(folder.path(), &Calibration { precedents: only_itself(), ..Calibration::default() });
     let router = Arc::new(Router::open(folder.path()).expect("a model"));
     let server = Running::start(&router, config()).await;
     let mut client = server.client().await;

@@ -158,28 +158,17 @@ impl Gated {
     fn decision(&self, prepared: &PreparedAppeal) -> Decision {
         let probabilities = [0.4, 0.3, 0.1, 0.08, 0.06, 0.03, 0.02, 0.01];
         let departments = self.info.departments.iter().cloned().zip(probabilities);
+        let ranked = departments.map(|(department, probability)| RankedDepartment { department, probability });
         Decision {
-            departments: departments.map(|(department, probability)| RankedDepartment { department, probability }).collect(),
-            model_opinion: Vec::new(),
             dispute_risk: Some(0.25),
             proposed_dispatch_risk: (!prepared.proposed.is_empty()).then_some(0.75),
-            risk_factors: Vec::new(),
             review_reasons: vec![ReviewReason::CloseSecond, ReviewReason::Truncated],
             evidence: vec![Evidence { start: 1, end: 3, weight: 0.5 }],
             tokens_read: prepared.tokens(),
             tokens_given: prepared.encoding.tokens_given,
             reading: prepared.encoding.reading,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis: Vec::new(),
-            reason: String::new(),
-            catalog_version: None,
-            contested_ruling: None,
-            split_leads: Vec::new(),
-            unseen_proposals: Vec::new(),
-            refused_proposals: Vec::new(),
             embedding: vec![0.5; 4],
-            parts: Vec::new(),
+            ..Decision::ranked(ranked.collect())
         }
     }
 }

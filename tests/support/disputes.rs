@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use paidan::catalog::DepartmentCatalog;
-use paidan::model::{Calibration, Likeness, StandingBound, file};
+use paidan::model::Calibration;
 use paidan::routing::Router;
 use paidan::server::proto::dispute_service_client::DisputeServiceClient;
 use paidan::server::proto::ruling_service_client::RulingServiceClient;
@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 use tonic_types::StatusExt;
 
 use crate::service_support::Running;
-use crate::support::{DEPARTMENTS, tiny_model};
+use crate::support::{DEPARTMENTS, calibrate, only_itself, tiny_model};
 
 const HEAD: &str = "version = \"7\"\ncity = \"测试市\"\ndisclaimer = \"仅供测试\"\n[[district]]\nname = \"东区\"\n[[district]]\nname = \"西区\"\naliases = [\"西城\"]\n";
 
@@ -64,10 +64,7 @@ pub fn catalogue() -> Arc<DepartmentCatalog> {
 
 pub async fn place(url: &str) -> Place {
     let model = tiny_model();
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 };
-    let calibration = Calibration { precedents, ..Calibration::default() };
-    std::fs::write(model.path().join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
+    calibrate(model.path(), &Calibration { precedents: only_itself(), ..Calibration::default() });
     let router = Router::open(model.path()).expect("a model").with_catalog(catalogue()).expect("its departments");
     let router = Arc::new(router);
     let store = Store::open(url).await.expect("a database");

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use candle_core::{Device, Result, Tensor};
 use paidan::model::{
-    CENTRES, Calibration, DISPUTE_WORDS, DataRecord, Department, DisputeModel, DisputeWords, FileRecord, Int8Gate, Manifest,
-    Weighing, Weighings, Weight, Witness, file, sha256_hex,
+    CENTRES, Calibration, DISPUTE_WORDS, DataRecord, Department, DisputeModel, DisputeWords, FileRecord, Int8Gate, Likeness,
+    Manifest, StandingBound, Weighing, Weighings, Weight, Witness, file, sha256_hex,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -218,6 +218,17 @@ pub fn write_manifest_with(folder: &Path, int8: Option<Int8Gate>) {
         int8,
     };
     std::fs::write(folder.join(file::MANIFEST), serde_json::to_vec(&manifest).expect("json")).expect("written");
+}
+
+/// What is measured of a model is what the test says.
+pub fn calibrate(folder: &Path, calibration: &Calibration) {
+    write(folder, file::CALIBRATION, calibration);
+}
+
+/// The tiny model's embeddings are random, and most texts are alike to it: by this only a text itself is like enough.
+pub fn only_itself() -> Likeness {
+    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
+    Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.995 }
 }
 
 /// The folder of [`write_tiny_model`] in a place that is removed with the value.

@@ -1,8 +1,9 @@
-//! Rulings for tests: any field that a test does not name has a harmless value.
+//! Rulings and returns for tests: any field that a test does not name has a harmless value.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::sync::Arc;
 
+use paidan::routing::{Objection, ReturnReason, Router};
 use paidan::rulings::{EmbeddedRuling, Ruling, RulingDraft};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -33,6 +34,27 @@ pub fn parsed(draft: &RulingDraft) -> Arc<Ruling> {
 /// With an embedding for each text.
 pub fn embedded(draft: &RulingDraft, embeddings: &[Vec<f32>]) -> EmbeddedRuling {
     EmbeddedRuling { ruling: parsed(draft), embeddings: embeddings.to_vec() }
+}
+
+/// The router's book is of these.
+pub fn put(router: &Router, rulings: &[Arc<Ruling>]) {
+    let embedded = |ruling: &Arc<Ruling>| EmbeddedRuling {
+        ruling: Arc::clone(ruling),
+        embeddings: router.embed(&ruling.texts()).expect("embedded"),
+    };
+    let all: Vec<EmbeddedRuling> = rulings.iter().map(embedded).collect();
+    router.set_rulings(Arc::new(router.empty_book().with(&all))).expect("its own book");
+}
+
+/// A department returned an order of 1 March the day after: others have the same duty.
+pub fn overlaps(department: &str) -> Objection {
+    Objection {
+        department: department.to_owned(),
+        other_names: Vec::new(),
+        unit: None,
+        reason: ReturnReason::DutiesOverlap,
+        day: "2026-03-02".parse().expect("a day"),
+    }
 }
 
 /// Of length one.

@@ -185,7 +185,9 @@ fn told(entry: &AuditEntry, before: Option<&str>, name: &dyn Fn(&str) -> String)
         return Some((EventKind::Ruled, format!("{done}：“{}”主办", name(&text("lead")))));
     }
     if is(Action::RulingSuperseded) {
-        return Some((EventKind::Ruled, format!("认定{}由{}替代，不再生效", entry.ruling, text("successor"))));
+        let from = text("from");
+        let until = if from.is_empty() { "不再生效".to_owned() } else { format!("{from}起受理的工单不再适用") };
+        return Some((EventKind::Ruled, format!("认定{}由{}替代，{until}", entry.ruling, text("successor"))));
     }
     if is(Action::RulingWithdrawn) {
         return Some((EventKind::Ruled, format!("撤回认定{}：{}", entry.ruling, text("reason"))));

@@ -268,10 +268,11 @@ fn order(report: &Report, course: Option<&Course>) -> Result<(AppealFields, Orde
     Ok((until_now, order, new))
 }
 
-/// The standing ruling that this very return contests.
+/// The standing ruling that this very return contests: its lead's, which is out with it, for itself or since no unit of it is left.
 fn contested(objection: &Objection, basis: &[Ground]) -> Option<String> {
+    let disputes = objection.reason.disputes_responsibility();
     basis.iter().find_map(|ground| match ground {
-        Ground::ContestedRuling { ruling, leads } if leads.iter().any(|lead| objection.excludes(&lead.id)) => {
+        Ground::ContestedRuling { ruling, leads } if disputes && leads.iter().any(|lead| objection.is_of(&lead.id)) => {
             Some(ruling.id.clone())
         }
         _ => None,

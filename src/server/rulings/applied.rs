@@ -6,13 +6,17 @@
 
 use std::collections::HashSet;
 
+use crate::rulings::Scope;
+
 /// The state of the book; whoever changes the book holds it.
 #[derive(Default)]
 pub(super) struct Applied {
     /// Number of the last change in the book.
     pub(super) number: i64,
-    /// Case rulings that have no embedding by this model yet: after a change of models there may be very many.
-    waiting: Vec<String>,
+    /// Standing rulings that have no embedding by this model yet. They are few, and until they have one they lead nothing.
+    standing: Vec<String>,
+    /// Case rulings that have none: after a change of models there may be very many.
+    cases: Vec<String>,
     /// Rulings that changed since the last were taken; `None` while nobody embeds.
     changed: Option<HashSet<String>>,
 }
@@ -20,22 +24,30 @@ pub(super) struct Applied {
 impl Applied {
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.standing.len() + self.cases.len()
+    }
+
+    /// How many of them are standing rulings.
+    pub(super) fn standing_waiting(&self) -> usize {
+        self.standing.len()
     }
 
     /// True if this one waits.
     pub(super) fn waits(&self, id: &str) -> bool {
-        self.waiting.iter().any(|waiting| waiting == id)
+        self.all().any(|waiting| waiting == id)
     }
 
-    /// It waits from now on, and is the first to be taken.
-    pub(super) fn wait(&mut self, id: String) {
-        self.waiting.push(id);
+    /// It waits from now on, and is the first of its kind to be taken.
+    pub(super) fn wait(&mut self, id: String, scope: Scope) {
+        match scope {
+            Scope::Standing => self.standing.push(id),
+            Scope::Case => self.cases.push(id),
+        }
     }
 
     /// It waits no more: it was embedded out of turn.
     pub(super) fn served(&mut self, id: &str) {
-        self.waiting.retain(|waiting| waiting != id);
+        self.keep(|waiting| waiting != id);
     }
 
     /// A change of it is about to be applied.
@@ -45,11 +57,11 @@ impl Applied {
         }
     }
 
-    /// The next to be embedded, at most so many, the latest first. They go on waiting until
+    /// The next to be embedded, at most so many: standing rulings first, and the latest of either kind. They go on waiting until
     /// [`Self::finish`]: an embedding may fail.
     pub(super) fn take(&mut self, most: usize) -> Vec<String> {
         let mut seen = HashSet::new();
-        let taken: Vec<String> = self.waiting.iter().rev().filter(|id| seen.insert(*id)).take(most).cloned().collect();
+        let taken: Vec<String> = self.all().filter(|id| seen.insert(*id)).take(most).cloned().collect();
         self.changed = (!taken.is_empty()).then(HashSet::new);
         taken
     }
@@ -63,7 +75,17 @@ impl Applied {
     /// These are in the book, and wait no more.
     pub(super) fn finish(&mut self, embedded: &HashSet<String>) {
         self.changed = None;
-        self.waiting.retain(|waiting| !embedded.contains(waiting));
+        self.keep(|waiting| !embedded.contains(waiting));
+    }
+
+    /// In the order in which they are taken.
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.standing.iter().rev().chain(self.cases.iter().rev())
+    }
+
+    fn keep(&mut self, waits: impl Fn(&str) -> bool) {
+        self.standing.retain(|id| waits(id));
+        self.cases.retain(|id| waits(id));
     }
 }
 
@@ -73,7 +95,7 @@ mod tests {
 
     fn waiting(ids: &[&str]) -> Applied {
         let mut applied = Applied::default();
-        ids.iter().for_each(|id| applied.wait((*id).to_owned()));
+        ids.iter().for_each(|id| applied.wait((*id).to_owned(), Scope::Case));
         applied
     }
 
@@ -118,5 +140,16 @@ mod tests {
         assert_eq!(applied.take(9), ["a", "b"]);
         assert_eq!(embed(&mut applied, &["a"]), ["a"]);
         assert_eq!(applied.waiting(), 1);
+    }
+
+    #[test]
+    fn standing_rulings_go_before_all_cases_however_late_these_came() {
+        let mut applied = waiting(&["a"]);
+        applied.wait("s".to_owned(), Scope::Standing);
+        applied.wait("b".to_owned(), Scope::Case);
+        assert_eq!((applied.waiting(), applied.standing_waiting()), (3, 1));
+        assert_eq!(applied.take(2), ["s", "b"]);
+        assert_eq!(embed(&mut applied, &["s"]), ["s"]);
+        assert_eq!((applied.waiting(), applied.standing_waiting()), (2, 0));
     }
 }

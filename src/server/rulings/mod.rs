@@ -25,19 +25,23 @@ pub(super) use service::Rulings;
 use super::in_step::Turns;
 use crate::catalog::DepartmentCatalog;
 use crate::routing::{RouteError, Router};
-use crate::rulings::{EmbeddedRuling, Known, Scope, Status};
+use crate::rulings::{EmbeddedRuling, Known, Status};
 use crate::store::{Change, Changes, Embedded, Store, StoreError};
 use applied::Applied;
 
 /// How soon a server hears of what another recorded.
 const FOLLOW: Duration = Duration::from_millis(500);
 
-/// Changes that are read at once, and texts that are embedded while others wait for the book.
+/// Changes that are read at once, and most texts that are embedded while others wait for the book.
 const AT_ONCE: usize = 200;
 
 /// Texts that are embedded at once while nobody waits for the book; a ruling's are not parted. Few, since whoever records a ruling
 /// meanwhile has it embedded by the same processor.
 const TEXTS_AT_ONCE: usize = 64;
+
+/// Bytes of rulings in an answer, beyond which none is added: clients take no message above 4 MiB, and one ruling may have nearly as
+/// many.
+const MAX_PAGE_BYTES: usize = 1 << 20;
 
 /// Why the rulings could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,7 @@ impl RulingDesk {
         // What changed while it was read is read again: harmless, and nothing is missed.
         state.number = last;
         drop(state);
+        desk.embed_standing().await?;
         Ok(desk)
     }
 
@@ -135,7 +140,15 @@ impl RulingDesk {
         self.catch_up_with(None).await
     }
 
-    /// The same; and this ruling, which was recorded just now, does not wait behind those of a file.
+    /// The same, and waits for the standing rulings that are still to be embedded, while the book is free for others. What a file
+    /// brought counts from then on.
+    pub(super) async fn catch_up_with_files(self: &Arc<Self>) -> Result<(), RulingError> {
+        self.catch_up().await?;
+        let desk = Arc::clone(self);
+        tokio::spawn(async move { desk.embed_standing().await }).await.map_err(|_| RulingError::Panicked)?
+    }
+
+    /// As [`Self::catch_up`]; and this ruling, which was recorded just now, does not wait behind those of a file.
     async fn catch_up_with(self: &Arc<Self>, own: Option<String>) -> Result<(), RulingError> {
         let desk = Arc::clone(self);
         tokio::spawn(async move { desk.apply_changes(own).await }).await.map_err(|_| RulingError::Panicked)?
@@ -158,7 +171,7 @@ impl RulingDesk {
         }
         if let Some(own) = own.filter(|own| state.waits(own)) {
             state.note(&own);
-            self.apply(vec![self.unembedded(&own).await?]).await?;
+            self.apply(vec![self.as_it_is(&own).await?]).await?;
             state.served(&own);
         }
         Ok(())
@@ -177,17 +190,14 @@ impl RulingDesk {
         }
     }
 
-    /// Applies what costs nothing, and standing rulings; case rulings that are still to be embedded wait for [`Self::follow`], and
+    /// Applies what costs nothing. Rulings that are still to be embedded wait for [`Self::follow`], or for whoever brought them, and
     /// decide the orders that they name in the meantime: for that they need no embedding.
     async fn apply_bulk(&self, state: &mut Applied, changes: Vec<Change>) -> Result<(), RulingError> {
-        let waits = |change: &Change| {
-            let ruling = &change.stored.ruling;
-            change.embeddings.is_empty() && ruling.scope == Scope::Case && ruling.status == Status::InForce
-        };
-        let (later, now): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(waits);
+        let width = self.router.info().embedding_size;
+        let (later, now): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(|change| lacks_embeddings(change, width));
         let mut unlike = Vec::with_capacity(later.len());
         for change in later {
-            state.wait(change.stored.ruling.id.clone());
+            state.wait(change.stored.ruling.id.clone(), change.stored.ruling.scope);
             unlike.push(EmbeddedRuling { ruling: Arc::new(change.stored.ruling), embeddings: Vec::new() });
         }
         self.put(unlike).await?;
@@ -208,6 +218,14 @@ impl RulingDesk {
         Ok(())
     }
 
+    /// Embeds the standing rulings that wait for it.
+    async fn embed_standing(&self) -> Result<(), RulingError> {
+        while self.state.lock().await.standing_waiting() > 0 {
+            self.embed_waiting().await?;
+        }
+        Ok(())
+    }
+
     /// Embeds some of the rulings that wait for it; false if none does. The book is free meanwhile: a ruling that is recorded now
     /// counts before these do.
     async fn embed_waiting(&self) -> Result<bool, RulingError> {
@@ -218,7 +236,7 @@ impl RulingDesk {
             if texts >= TEXTS_AT_ONCE {
                 break;
             }
-            let change = self.unembedded(id).await?;
+            let change = self.as_it_is(id).await?;
             texts += change.stored.ruling.texts().len();
             changes.push(change);
         }
@@ -239,9 +257,10 @@ impl RulingDesk {
         Ok(true)
     }
 
-    /// A ruling as it is by now, to be embedded.
-    async fn unembedded(&self, id: &str) -> Result<Change, RulingError> {
-        Ok(Change { number: 0, stored: self.store.get(id).await?, embeddings: Vec::new() })
+    /// A ruling that waits, as it counts by now.
+    async fn as_it_is(&self, id: &str) -> Result<Change, RulingError> {
+        let change = self.store.change_of(id, &self.router.info().version).await?;
+        Ok(change.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })?)
     }
 
     /// Puts rulings into the book as they now are, embedding those that are not yet.

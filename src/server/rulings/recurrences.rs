@@ -34,6 +34,8 @@ struct Asked {
     least: f32,
     /// Version of the catalogue, which knows the districts' names.
     catalog: Option<String>,
+    /// Standing rulings that had no embedding yet, and covered nothing.
+    unread: usize,
 }
 
 /// The last grouping.
@@ -55,7 +57,7 @@ pub struct Found {
 }
 
 impl RulingDesk {
-    /// Embeds every case ruling that waits for it, telling how many are left: for a command, which has nobody to answer meanwhile.
+    /// Embeds every ruling that waits for it, telling how many are left: for a command, which has nobody to answer meanwhile.
     pub async fn embed_all(&self, mut told: impl FnMut(usize)) -> Result<(), RulingError> {
         loop {
             let left = self.waiting().await;
@@ -71,13 +73,16 @@ impl RulingDesk {
     /// standing ruling in force on `today` covers.
     pub async fn recurrences(self: &Arc<Self>, least: f32, today: Day) -> Result<Arc<Found>, RulingError> {
         // A standing ruling that was recorded just now covers already.
-        self.catch_up().await?;
+        self.catch_up_with_files().await?;
         let mut kept = Arc::clone(&self.recurring).lock_owned().await;
         let (change, cases) = (self.store.last_change().await?, self.store.case_counts().await?);
         let catalog = self.router.catalog();
         let version = catalog.as_ref().map(|catalog| catalog.version.clone());
-        let asked = Asked { change, cases, today, least, catalog: version };
-        let pending = self.waiting().await;
+        let (unread, pending) = {
+            let state = self.state.lock().await;
+            (state.standing_waiting(), state.waiting() - state.standing_waiting())
+        };
+        let asked = Asked { change, cases, today, least, catalog: version, unread };
         if let Some(Kept { asked: before, found, .. }) = &*kept
             && *before == asked
             && found.waiting == pending

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{RulingDesk, RulingError, convert};
+use prost::Message;
+
+use super::{MAX_PAGE_BYTES, RulingDesk, RulingError, convert};
 use crate::server::proto;
 use crate::server::status::ServiceError;
 use crate::store::StoredRuling;
@@ -54,7 +56,7 @@ impl RulingDesk {
         }
         let mut ranked: Vec<(String, Candidate)> = candidates.into_iter().collect();
         ranked.sort_by(|a, b| b.1.score.total_cmp(&a.1.score).then_with(|| a.0.cmp(&b.0)));
-        let mut found = Vec::with_capacity(size);
+        let (mut found, mut bytes) = (Vec::with_capacity(size), 0);
         for (id, candidate) in ranked {
             if found.len() == size {
                 break;
@@ -63,12 +65,19 @@ impl RulingDesk {
                 Some(stored) => Some(stored),
                 None => self.store.get_if(&id, &filter).await?,
             };
-            found.extend(stored.map(|stored| proto::FoundRuling {
+            let Some(stored) = stored else { continue };
+            let one = proto::FoundRuling {
                 ruling: Some(convert::ruling(&stored)),
                 score: candidate.score,
                 words: candidate.words,
                 similarity: candidate.similarity,
-            }));
+            };
+            bytes += one.encoded_len();
+            // The best is answered however long it is, and none goes before a better one.
+            if bytes > MAX_PAGE_BYTES && !found.is_empty() {
+                break;
+            }
+            found.push(one);
         }
         Ok(proto::SearchRulingsResponse { found })
     }

@@ -6,7 +6,7 @@ use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{RulingDesk, RulingError, convert, files};
+use super::{MAX_PAGE_BYTES, RulingDesk, RulingError, convert, files};
 use crate::routing::Router;
 use crate::rulings::{EmbeddedRuling, Ruling, Scope, Status as RulingStatus};
 use crate::server::proto;
@@ -16,9 +16,6 @@ use crate::store::{Action, NewEntry, StoredRuling};
 
 /// Longest id of a ruling.
 const MAX_ID_CHARS: usize = 64;
-/// Bytes of rulings on a page, beyond which none is added: clients take no message above 4 MiB, and one ruling may have nearly as
-/// many.
-const MAX_PAGE_BYTES: usize = 1 << 20;
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
@@ -66,8 +63,8 @@ impl RulingDesk {
 
     /// What is recorded counts from here on, this ruling above all. Recorded it is even if this server cannot apply it now: then it
     /// does so soon.
-    async fn applied(self: &Arc<Self>, own: Option<&StoredRuling>) {
-        if let Err(error) = self.catch_up_with(own.map(|own| own.ruling.id.clone())).await {
+    async fn applied(self: &Arc<Self>, own: &StoredRuling) {
+        if let Err(error) = self.catch_up_with(Some(own.ruling.id.clone())).await {
             tracing::error!(%error, "a ruling was recorded, but is not applied here yet");
         }
     }
@@ -107,7 +104,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
             self.0.store.record_for_case(self.0.parse(ruling, "ruling")?, etag, &case_id, &actor).await
         };
         let stored = stored.map_err(ServiceError::from)?;
-        self.0.applied(Some(&stored)).await;
+        self.0.applied(&stored).await;
         // Cases go with a ruling that changed, and with one that took another's place.
         if !case_id.is_empty() || changed || stored.ruling.supersedes.is_some() {
             self.case_changed(&stored).await;
@@ -156,7 +153,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let actor = convert::actor(&actor)?;
         let successor = self.0.parse(successor, "successor")?;
         let stored = self.0.store.supersede(&id, &etag, successor, &actor).await.map_err(ServiceError::from)?;
-        self.0.applied(Some(&stored)).await;
+        self.0.applied(&stored).await;
         self.case_changed(&stored).await;
         let contradictions = self.0.contradictions(&stored).await?;
         Ok(Response::new(proto::SupersedeRulingResponse { ruling: Some(convert::ruling(&stored)), contradictions }))
@@ -171,7 +168,7 @@ impl proto::ruling_service_server::RulingService for Rulings {
         let actor = convert::actor(&actor)?;
         let reason = convert::line("reason", &reason, MAX_REASON_CHARS)?;
         let stored = self.0.store.withdraw(&id, &etag, &reason, &actor).await.map_err(ServiceError::from)?;
-        self.0.applied(Some(&stored)).await;
+        self.0.applied(&stored).await;
         self.case_changed(&stored).await;
         Ok(Response::new(proto::WithdrawRulingResponse { ruling: Some(convert::ruling(&stored)) }))
     }
@@ -195,7 +192,9 @@ impl proto::ruling_service_server::RulingService for Rulings {
         request: Request<Streaming<proto::ImportRulingsRequest>>,
     ) -> Result<Response<proto::ImportRulingsResponse>, Status> {
         let response = files::import(&self.0, request.into_inner()).await?;
-        self.0.applied(None).await;
+        if let Err(error) = self.0.catch_up_with_files().await {
+            tracing::error!(%error, "a file of rulings was recorded, but not all of it is applied here yet");
+        }
         Ok(Response::new(response))
     }
 

@@ -8,7 +8,7 @@ use super::super::audit::{self, Action, NewEntry};
 use super::super::{Store, StoreError};
 use super::{moment, written};
 use crate::disputes::Course;
-use crate::rulings::RulingId;
+use crate::rulings::{Ruling, RulingId};
 
 /// A case in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,38 +101,49 @@ pub(in crate::store) async fn settle(
     Ok(())
 }
 
+/// Which cases that a ruling `$1` settled go to the one in its place, whose first day is `$2`. A standing ruling holds until then, and
+/// so it goes on settling what came in before.
+const HANDED_ON: &str = "SELECT c.* FROM cases c JOIN orders o ON o.order_id = c.order_id JOIN rulings f ON f.id = c.ruling \
+     WHERE c.ruling = $1 AND (f.scope <> 'standing' OR f.effective_from >= $2 OR o.received_on = '' OR o.received_on >= $2) \
+     ORDER BY c.order_id";
+
+async fn handed_on(transaction: &mut AnyConnection, former: &str, successor: &Ruling) -> Result<Vec<CaseRow>, StoreError> {
+    let first = successor.effective.from.map(|day| day.to_string()).unwrap_or_default();
+    let rows = sqlx::query(HANDED_ON).bind(former).bind(first).fetch_all(&mut *transaction).await?;
+    rows.iter().map(case).collect()
+}
+
 /// The orders of the cases that a ruling settled, or the one whose place it takes. As long as it counts it names them.
 pub(in crate::store) async fn settled_orders(
     transaction: &mut AnyConnection,
-    ruling: &str,
-    former: Option<&str>,
+    ruling: &Ruling,
 ) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT order_id FROM cases WHERE ruling = $1 OR ruling = $2 ORDER BY order_id")
-        .bind(ruling)
-        .bind(former.unwrap_or(ruling))
-        .fetch_all(&mut *transaction)
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get("order_id")?)).collect()
+    let rows = sqlx::query("SELECT * FROM cases WHERE ruling = $1 ORDER BY order_id").bind(&ruling.id);
+    let rows = rows.fetch_all(&mut *transaction).await?;
+    let mut cases = rows.iter().map(case).collect::<Result<Vec<_>, _>>()?;
+    if let Some(former) = &ruling.supersedes {
+        cases.extend(handed_on(transaction, former, ruling).await?);
+    }
+    Ok(cases.into_iter().map(|case| case.order_id).collect())
 }
 
 /// What a ruling settled its successor settles from now on.
 pub(in crate::store) async fn hand_on(
     transaction: &mut AnyConnection,
     former: &str,
-    successor: &str,
+    successor: &Ruling,
     actor: &str,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query("SELECT * FROM cases WHERE ruling = $1").bind(former).fetch_all(&mut *transaction).await?;
-    let mut entries = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let CaseRow { id, order_id, .. } = case(row)?;
+    let cases = handed_on(transaction, former, successor).await?;
+    let mut entries = Vec::with_capacity(cases.len());
+    for CaseRow { id, order_id, .. } in cases {
         sqlx::query("UPDATE cases SET ruling = $2, closed_at = $3 WHERE id = $1")
             .bind(&id)
-            .bind(successor)
+            .bind(&successor.id)
             .bind(written(Utc::now()))
             .execute(&mut *transaction)
             .await?;
-        let (ruling, detail) = (successor.to_owned(), serde_json::json!({ "case": id, "former": former }).to_string());
+        let (ruling, detail) = (successor.id.clone(), serde_json::json!({ "case": id, "former": former }).to_string());
         entries.push(NewEntry { order_id, ruling, detail, ..NewEntry::now(Action::CaseClosed, actor) });
     }
     audit::append(transaction, &entries).await?;

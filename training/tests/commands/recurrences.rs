@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-use crate::support::{APPEALS, write_dispute_model, write_tiny_model};
-use paidan::model::{Calibration, Likeness, StandingBound, file};
+use crate::support::{APPEALS, calibrate, only_itself, write_dispute_model, write_tiny_model};
+use paidan::model::{Calibration, Likeness};
 use paidan::routing::Router;
 use serde_json::{Value, json};
 
@@ -28,10 +28,8 @@ fn the_rulings_of_the_largest_groups_are_tried_on_later_orders_and_their_error_i
     std::fs::create_dir(&model).expect("a folder");
     write_tiny_model(&model, 1);
     write_dispute_model(&model);
-    let bound = Some(StandingBound { similarity: 0.995, probability: 0.0, precision: 0.97 });
-    let precedents = Likeness { worded: bound.clone(), unworded: bound, precedent_similarity: 0.71 };
-    let calibration = Calibration { precedents, ..Calibration::default() };
-    std::fs::write(model.join(file::CALIBRATION), serde_json::to_vec(&calibration).expect("json")).expect("written");
+    let precedents = Likeness { precedent_similarity: 0.71, ..only_itself() };
+    calibrate(&model, &Calibration { precedents, ..Calibration::default() });
     let training = orders(1, &[(0, "城管", "供电", true, 4), (2, "住建", "水务", true, 3), (3, "交警", "交警", false, 5)]);
     // Two settled as the training orders were, one otherwise; and one like them that nobody disputed.
     let validation = orders(2, &[(0, "城管", "供电", true, 2), (2, "水务", "住建", true, 1), (0, "城管", "城管", false, 1)]);
