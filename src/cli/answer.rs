@@ -128,40 +128,16 @@ fn ground(ground: &Ground) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use paidan::text::Reading;
-
     use super::*;
 
     #[test]
     fn a_refused_proposal_is_told_with_who_was_meant_and_why() {
         let of = |id: &str| Arc::new(Department { id: id.to_owned(), name: format!("{id}局"), training_orders: 0 });
         let refused = |id: &str, refusal| RefusedProposal { departments: vec![of(id)], refusal };
-        let decision = Decision {
-            departments: vec![RankedDepartment { department: of("城管"), probability: 1.0 }],
-            model_opinion: Vec::new(),
-            dispute_risk: None,
-            proposed_dispatch_risk: None,
-            risk_factors: Vec::new(),
-            review_reasons: Vec::new(),
-            evidence: Vec::new(),
-            tokens_read: 9,
-            tokens_given: 9,
-            reading: Reading::Whole,
-            unit: None,
-            supporting_departments: Vec::new(),
-            basis: Vec::new(),
-            reason: String::new(),
-            catalog_version: None,
-            contested_ruling: None,
-            split_leads: Vec::new(),
-            unseen_proposals: Vec::new(),
-            refused_proposals: vec![
-                refused("环保", Refusal::Returned),
-                refused("住建", Refusal::Ruled { leads: vec![of("城管")] }),
-            ],
-            embedding: Vec::new(),
-            parts: Vec::new(),
-        };
+        let ranked = vec![RankedDepartment { department: of("城管"), probability: 1.0 }];
+        let ruled = Refusal::Ruled { leads: vec![of("城管")] };
+        let refused_proposals = vec![refused("环保", Refusal::Returned), refused("住建", ruled)];
+        let decision = Decision { refused_proposals, ..Decision::ranked(ranked) };
         let answer: Value = serde_json::from_str(&json(&decision, "v1", 5)).expect("json");
         let of = |id: &str| json!([{"department": id, "name": format!("{id}局")}]);
         assert_eq!(

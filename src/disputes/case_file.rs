@@ -338,8 +338,8 @@ mod tests {
         };
         let own = ("市政".to_owned(), true);
         for next in ["市政", "城运"] {
-            assert_eq!(sides(ReturnReason::DutiesOverlap, next, None), [own.clone()], "by whichever name");
-            assert_eq!(sides(ReturnReason::OwnershipUnclear, next, Some("西区城运中心")), [own.clone()]);
+            assert_eq!(sides(ReturnReason::DutiesOverlap, next, None), std::slice::from_ref(&own), "by whichever name");
+            assert_eq!(sides(ReturnReason::OwnershipUnclear, next, Some("西区城运中心")), std::slice::from_ref(&own));
         }
         let elsewhere = ("市政".to_owned(), false);
         assert_eq!(sides(ReturnReason::WrongDistrict, "市政", Some("西区城运中心")), [own, elsewhere]);

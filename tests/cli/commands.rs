@@ -122,10 +122,9 @@ fn a_listed_file_that_only_people_read_is_verified_too() {
     let place = Place::new();
     place.write("model/README.md", "the card");
     support::write_manifest(&place.path("model"));
-    let mut manifest: Value =
-        serde_json::from_slice(&std::fs::read(place.path("model/manifest.json")).expect("a manifest")).expect("json");
-    let record = |text: &str| serde_json::json!({"sha256": paidan::model::sha256_hex(text.as_bytes()), "bytes": text.len()});
-    manifest["files"]["README.md"] = record("the card");
+    let written = std::fs::read(place.path("model/manifest.json")).expect("a manifest");
+    let mut manifest: Value = serde_json::from_slice(&written).expect("json");
+    manifest["files"]["README.md"] = serde_json::json!({"sha256": paidan::model::sha256_hex(b"the card"), "bytes": 8});
     place.write("model/manifest.json", manifest.to_string());
     assert!(place.run(&["model", "verify"]).well().out.contains("6 files match"));
     place.write("model/README.md", "another card");

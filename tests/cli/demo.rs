@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use paidan::model::{Calibration, StandingBound, file};
+use paidan::model::{Calibration, StandingBound};
 
-use crate::support::tiny_model;
+use crate::support::{calibrate, tiny_model};
 
 /// `paidan demo` without anybody's own settings.
 fn demo() -> Command {
@@ -91,8 +91,7 @@ fn a_file_of_orders_that_cannot_be_read_is_told_with_the_way_out_as_replay_tells
     // With it standing rulings may apply, so that a story is looked for.
     let mut calibration = Calibration::default();
     calibration.precedents.unworded = Some(StandingBound { similarity: 0.9, probability: 0.0, precision: 0.9 });
-    let bytes = serde_json::to_vec(&calibration).expect("json");
-    std::fs::write(model.path().join(file::CALIBRATION), bytes).expect("written");
+    calibrate(model.path(), &calibration);
     let row = "{\"order_id\":\"1\",\"appeal\":\"路灯不亮\",\"department\":\"城管\"}\n";
     let utf16: Vec<u8> = row.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (bytes, words) in [

@@ -1,6 +1,6 @@
 //! What a model folder must be, and how each fault is named.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};

@@ -213,7 +213,7 @@ pub fn write_manifest_with(folder: &Path, int8: Option<Int8Gate>) {
         },
         git_commit: String::new(),
         calibrated_by: String::new(),
-        configuration: serde_json::Value::Null,
+        configuration: Value::Null,
         metrics: BTreeMap::from([("text_only.accuracy".to_owned(), 0.5)]),
         int8,
     };
