@@ -208,12 +208,14 @@ def memory(run, runners: list) -> list:
 
     def turn(runner: Runner) -> None:
         fresh = Runner(runner.rival, run)
-        fresh.load(runner.mix["form"], runner.mix["streams"])
-        fresh.process.ask(op="texts", ids=run.texts)
-        fresh.process.ask(op="mix", mode="throughput", batching=runner.mix["batching"])
-        time.sleep(0.2)
-        run.result["mix"][runner.name] |= fresh.process.memory()
-        fresh.end()
+        try:
+            fresh.load(runner.mix["form"], runner.mix["streams"])
+            fresh.process.ask(op="texts", ids=run.texts)
+            fresh.process.ask(op="mix", mode="throughput", batching=runner.mix["batching"])
+            time.sleep(0.2)
+            run.result["mix"][runner.name] |= fresh.process.memory()
+        finally:
+            fresh.end()
 
     run.say("memory of each, in a fresh process")
     runners = without_the_failed(run, runners, turn)

@@ -161,7 +161,7 @@ impl Store {
         row.as_ref().map(stored).transpose()?.ok_or_else(|| StoreError::NotFound { id: id.to_owned() })
     }
 
-    /// One ruling, if there is one and it passes the filter.
+    /// One ruling, if there is one that can be read and it passes the filter.
     pub async fn get_if(&self, id: &str, filter: &Filter) -> Result<Option<StoredRuling>, StoreError> {
         let (condition, values) = filter.sql(1);
         let statement = format!("SELECT {} FROM rulings WHERE id = $1 AND ({condition})", self.ruling_columns());
@@ -169,7 +169,7 @@ impl Store {
         for value in &values {
             query = query.bind(value);
         }
-        query.fetch_optional(&self.pool).await?.as_ref().map(stored).transpose()
+        query.fetch_optional(&self.pool).await?.as_ref().map_or(Ok(None), readable)
     }
 
     /// Rulings by id, `size` at a time.

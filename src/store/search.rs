@@ -4,18 +4,17 @@ use std::collections::HashMap;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::rulings::readable;
-use super::{Filter, Store, StoreError, StoredRuling};
+use super::{Filter, Store, StoreError};
 use crate::rulings::{Ruling, query_words, searchable_words};
 
 /// Most rulings that share a word with the query and are ranked: what is that common tells nothing.
 const MOST_SHARING: usize = 20_000;
 
-/// A ruling that shares words with a query.
+/// A ruling that shares words with a query. The ruling itself is read by whoever shows it: one may be as large as a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The ruling.
-    pub stored: StoredRuling,
+    /// Its id.
+    pub id: String,
     /// The weight of the words it shares, in (0, 1]: each word weighs the more, the fewer rulings have it.
     pub score: f32,
     /// The words.
@@ -61,15 +60,8 @@ impl Store {
         let mut best: Vec<(String, (f64, Vec<String>))> = shared.into_iter().collect();
         best.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
         best.truncate(most);
-        let mut found = Vec::with_capacity(best.len());
-        for (id, (score, words)) in best {
-            let statement = format!("SELECT {} FROM rulings WHERE id = $1", self.ruling_columns());
-            let row = sqlx::query(AssertSqlSafe(statement)).bind(&id).fetch_one(&self.pool).await?;
-            if let Some(stored) = readable(&row)? {
-                found.push(Found { stored, score: (score / heaviest) as f32, words });
-            }
-        }
-        Ok(found)
+        let found = |(id, (score, words))| Found { id, score: (score / heaviest) as f32, words };
+        Ok(best.into_iter().map(found).collect())
     }
 }
 

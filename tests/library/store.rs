@@ -133,11 +133,11 @@ async fn chinese_words_are_found_and_the_rarer_word_weighs_more() {
             store.record(ruling(id, matter, "城管"), None, "x").await.expect("recorded");
         }
         let found = store.search("楼下的油烟扰民", &all(), 10).await.expect("found");
-        let ids: Vec<&str> = found.iter().map(|one| one.stored.ruling.id.as_str()).collect();
+        let ids: Vec<&str> = found.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["a", "b", "c"], "{}", database.name);
         assert!(found[0].words.contains(&"油烟".to_owned()) && found[0].score > found[1].score);
         assert!(store.search("油盐", &all(), 10).await.expect("found").is_empty());
-        assert_eq!(store.search("路灯", &all(), 10).await.expect("found")[0].stored.ruling.id, "d");
+        assert_eq!(store.search("路灯", &all(), 10).await.expect("found")[0].id, "d");
     }
 }
 

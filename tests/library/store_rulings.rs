@@ -226,6 +226,7 @@ async fn a_ruling_that_cannot_be_read_hides_no_other() {
             "the end is known, so it is not read again"
         );
         assert!(matches!(store.get("b").await, Err(StoreError::Damaged { .. })));
+        assert!(matches!(store.get_if("b", &Filter::default()).await, Ok(None)), "a search goes on to the next");
     }
 }
 

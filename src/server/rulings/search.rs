@@ -9,7 +9,6 @@ use prost::Message;
 use super::{MAX_PAGE_BYTES, RulingDesk, RulingError, convert};
 use crate::server::proto;
 use crate::server::status::ServiceError;
-use crate::store::StoredRuling;
 
 /// As long as an appeal.
 const MAX_QUERY_CHARS: usize = 20_000;
@@ -20,7 +19,6 @@ const EVENNESS: f32 = 60.0;
 
 #[derive(Default)]
 struct Candidate {
-    stored: Option<StoredRuling>,
     score: f32,
     words: Vec<String>,
     similarity: Option<f32>,
@@ -44,10 +42,9 @@ impl RulingDesk {
         let place = |rank: usize| (EVENNESS + 1.0) / (EVENNESS + 1.0 + rank as f32) / 2.0;
         let mut candidates: HashMap<String, Candidate> = HashMap::new();
         for (rank, found) in self.store.search(query, &filter, DEPTH).await?.into_iter().enumerate() {
-            let candidate = candidates.entry(found.stored.ruling.id.clone()).or_default();
+            let candidate = candidates.entry(found.id).or_default();
             candidate.score += place(rank);
             candidate.words = found.words;
-            candidate.stored = Some(found.stored);
         }
         for (rank, (id, similarity)) in self.likest(query.to_owned()).await?.into_iter().enumerate() {
             let candidate = candidates.entry(id).or_default();
@@ -61,11 +58,7 @@ impl RulingDesk {
             if found.len() == size {
                 break;
             }
-            let stored = match candidate.stored {
-                Some(stored) => Some(stored),
-                None => self.store.get_if(&id, &filter).await?,
-            };
-            let Some(stored) = stored else { continue };
+            let Some(stored) = self.store.get_if(&id, &filter).await? else { continue };
             let one = proto::FoundRuling {
                 ruling: Some(convert::ruling(&stored)),
                 score: candidate.score,
