@@ -12,7 +12,7 @@ const ROWS: usize = 96;
 const COLUMNS: usize = 512;
 
 fn kernels(criterion: &mut Criterion) {
-    for element in [Element::Int8, Element::Bf16, Element::F32] {
+    for element in [Element::Int8, Element::Int16, Element::Bf16, Element::F32] {
         for isa in [Isa::Amx, Isa::Avx512, Isa::AvxVnni, Isa::Avx2, Isa::Plain] {
             // A family that this processor lacks gives the next one below it.
             let Some(kernel) = Kernel::up_to(element, isa).filter(|kernel| kernel.isa() == isa) else { continue };

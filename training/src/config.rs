@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use paidan::model::{Artifacts, ops::Products};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// bf16 where the processor multiplies it, f32 elsewhere.
+    /// bf16 where that is faster, f32 elsewhere.
     #[default]
     Auto,
     /// f32.
@@ -22,10 +22,10 @@ pub enum Precision {
 impl Precision {
     /// What multiplies.
     pub fn products(self) -> Result<Products> {
-        match (self, Products::bf16()) {
-            (Self::F32, _) | (Self::Auto, None) => Ok(Products::f32()),
-            (_, Some(products)) => Ok(products),
-            (Self::Bf16, None) => bail!("precision is bf16, which this processor cannot multiply; use auto or f32"),
+        match self {
+            Self::Auto => Ok(Products::fastest()),
+            Self::F32 => Ok(Products::f32()),
+            Self::Bf16 => Products::bf16().context("precision is bf16, which this processor cannot multiply; use auto or f32"),
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Attention of every query of a sequence over its keys, one head at a time: softmax(q kᵀ / sqrt(d)) v, scores never leaving the
-//! cache. bf16 where the processor multiplies it, f32 elsewhere; softmax itself is always f32.
+//! cache. bf16 where the processor multiplies it fast, elsewhere 16-bit integers ([`codes`]) or f32; softmax itself is always f32.
+
+mod codes;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
+use self::codes::Codes;
 use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, MAX_COLUMNS, Panels, Strip, Sums, Tile};
 use crate::model::vector::{LANES, exp, greatest, lanes, power_of_two, total, vectorised};
 
@@ -16,9 +21,10 @@ pub(super) struct AttentionScratch {
     scores: Aligned,
     probabilities: Aligned,
     sums: Vec<f32>,
+    codes: Codes,
 }
 
-/// Queries, keys and values of all tokens in the kernel's element: rows of `[q | k | v]`, each `width` long. Queries bring the
+/// Queries, keys and values of all tokens in bf16 for that kernel, otherwise in f32: rows of `[q | k | v]`, each `width` long. Queries bring the
 /// softmax's factor with them: see [`query_factor`].
 #[derive(Clone, Copy)]
 pub(super) struct Qkv<'a> {
@@ -30,7 +36,7 @@ pub(super) struct Qkv<'a> {
     pub(super) element: Element,
 }
 
-/// What queries are multiplied by beforehand. In bf16 the softmax takes powers of two.
+/// What queries are multiplied by beforehand. In all but f32 the softmax takes powers of two.
 pub(super) fn query_factor(element: Element, size: usize) -> f32 {
     let scale = 1.0 / (size as f32).sqrt();
     match element {
@@ -57,6 +63,12 @@ impl<'a> Qkv<'a> {
     fn part(self, token: usize, which: usize, head: usize) -> &'a [u32] {
         &self.from(token, which, head)[..self.words_of(self.size)]
     }
+
+    /// The same where they are in f32.
+    #[inline(always)]
+    fn floats(self, token: usize, which: usize, head: usize) -> &'a [f32] {
+        bytemuck::cast_slice(self.part(token, which, head))
+    }
 }
 
 impl AttentionScratch {
@@ -67,12 +79,16 @@ impl AttentionScratch {
             scores: Aligned::default(),
             probabilities: Aligned::default(),
             sums: vec![0.0; kernel.rows()],
+            codes: Codes::default(),
         }
     }
 
     /// Head `head` of the sequence with these tokens into `out` [tokens of the sequence, size].
     pub(super) fn head(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>, out: &mut [f32]) {
         let (kernel, count) = (self.keys.kernel(), tokens.len());
+        if kernel.element() == Element::Int16 {
+            return self.head_in_codes(qkv, head, tokens, out);
+        }
         self.pack_keys(qkv, head, tokens.clone());
         self.pack_values(qkv, head, tokens.clone());
         let columns = kernel.columns();

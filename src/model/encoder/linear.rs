@@ -103,7 +103,7 @@ impl PackedLinear {
             (Element::Int8, Then::Gelu) => int8_gelu(self, rows, out),
             (_, Then::Keep) => float_keep(self, rows, out),
             (Element::F32, Then::Gelu) => float_gelu(self, rows, out),
-            (Element::Bf16, Then::Gelu) => float_gelu_coarse(self, rows, out),
+            (_, Then::Gelu) => float_gelu_coarse(self, rows, out),
         }
     }
 

@@ -258,7 +258,7 @@ impl Encoder {
 
     /// What queries, keys and values are in, and the words of so many rows of them.
     fn qkv_words(&self, rows: usize) -> (Element, usize) {
-        let element = self.kernels.attention().element();
+        let element = self.kernels.projected();
         (element, rows * 3 * self.hidden * element.size() / 4)
     }
 
@@ -285,7 +285,7 @@ impl Encoder {
         let (hidden, heads) = (self.hidden, self.attention_heads);
         let size = hidden / heads;
         let Workspace { qkv, context, offsets, attention, ids, .. } = workspace;
-        let qkv = Qkv { words: qkv.words(), width: hidden, size, element: self.kernels.attention().element() };
+        let qkv = Qkv { words: qkv.words(), width: hidden, size, element: self.kernels.projected() };
         let context = context.floats_mut()[..ids.len() * hidden].chunks_mut(ids.len() * size).enumerate();
         let head_of = |head: usize, out: &mut [f32], scratch: &mut attention::AttentionScratch| {
             for ends in offsets.windows(2) {

@@ -12,7 +12,7 @@ pub enum Precision {
     F32,
     /// Products of bf16, sums in f32.
     Bf16,
-    /// Linear layers in int8, the rest in bf16 or f32.
+    /// Linear layers in int8, attention in the fastest of bf16, 16-bit integers and f32, the rest in f32.
     Int8,
 }
 
@@ -122,7 +122,14 @@ impl Kernels {
             Precision::Bf16 => bf16.ok_or(PrecisionError::NoBf16)?,
             Precision::Int8 => int8,
         };
-        let attention = if precision == Precision::F32 { exact } else { bf16.unwrap_or(exact) };
+        let attention = match precision {
+            Precision::F32 => exact,
+            Precision::Bf16 => linear,
+            Precision::Int8 => {
+                let fast = |kernel: &Kernel| kernel.outpaces_f32();
+                bf16.filter(fast).or(Kernel::up_to(Element::Int16, ceiling).filter(fast)).unwrap_or(exact)
+            }
+        };
         Ok(Self { precision, linear, attention, exact })
     }
 
@@ -140,6 +147,11 @@ impl Kernels {
         self.attention
     }
 
+    /// What queries, keys and values are handed to it in.
+    pub(super) fn projected(&self) -> Element {
+        if self.attention.element() == Element::Bf16 { Element::Bf16 } else { Element::F32 }
+    }
+
     /// f32, for what is small and matters.
     pub(super) fn exact(&self) -> Kernel {
         self.exact
@@ -151,6 +163,7 @@ impl fmt::Display for Kernels {
         let name = |kernel: Kernel| match kernel.element() {
             Element::F32 => "f32",
             Element::Bf16 => "bf16",
+            Element::Int16 => "int16",
             Element::Int8 => "int8",
         };
         write!(f, "{} on {}, attention {} on {}", self.precision, self.linear.isa(), name(self.attention), self.attention.isa())

@@ -55,6 +55,7 @@ impl Rows {
                     target[used..].fill(0);
                 }
             }
+            Element::Int16 => unreachable!("our own bug: int16 is for attention alone"),
             Element::Int8 => {
                 self.scales.resize(self.count, 0.0);
                 self.lows.resize(self.count, 0.0);

@@ -22,7 +22,7 @@ pub(super) struct Workspace {
     pub(super) first_look: Vec<usize>,
     /// Hidden states [tokens, hidden].
     pub(super) x: Aligned,
-    /// [tokens, 3 * hidden] in attention's element.
+    /// [tokens, 3 * hidden] as attention takes them.
     pub(super) qkv: Aligned,
     /// [heads, tokens, size]; the last layer's: [looks, hidden].
     pub(super) context: Aligned,
@@ -49,7 +49,7 @@ impl Workspace {
     pub(super) fn fit(&mut self, tokens: usize, hidden: usize, blocks: usize, heads: usize, kernels: &Kernels) {
         self.x.resize_words(tokens * hidden);
         // A kernel of tiles reads the last queries' tile to its end.
-        self.qkv.resize((tokens + MAX_ROWS) * 3 * hidden * kernels.attention().element().size());
+        self.qkv.resize((tokens + MAX_ROWS) * 3 * hidden * kernels.projected().size());
         self.context.resize_words(tokens * hidden);
         if self.block.len() < blocks {
             self.block.resize_with(blocks, BlockScratch::default);

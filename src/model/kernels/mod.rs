@@ -3,10 +3,10 @@
 //!
 //! One shape serves all: a [`Kernel`] multiplies a strip of a few rows by one panel of a few columns over the whole depth, and
 //! leaves the sums in a [`Tile`]. Rows lie as they are; panels are packed ([`Panels`]) so that four bytes of depth (one f32, two
-//! bf16 or four int8) of every column stand side by side. So f32, bf16 and int8 share one layout and one loop, and differ in one
+//! bf16 or int16, or four int8) of every column stand side by side. So all of them share one layout and one loop, and differ in one
 //! instruction. What happens to the sums (scales, bias, GELU) is safe code elsewhere.
 //!
-//! int8 is u8 times i8, summed exactly in i32: every kernel gives the plain version's integers. Before a kernel is used for the
+//! int8 is u8 times i8 and int16 is i16 times i16, summed exactly in i32: every kernel gives the plain version's integers. Before a kernel is used for the
 //! first time it is held against the plain one; one that errs on this processor is never chosen.
 
 mod ahead;
@@ -33,6 +33,8 @@ pub enum Element {
     F32,
     /// bf16 times bf16, summed in f32.
     Bf16,
+    /// i16 times i16, summed in i32: whoever makes them sees to it that the sums fit.
+    Int16,
     /// Rows of u8 times columns of i8, summed in i32.
     Int8,
 }
@@ -42,7 +44,7 @@ impl Element {
     pub fn size(self) -> usize {
         match self {
             Self::F32 => 4,
-            Self::Bf16 => 2,
+            Self::Bf16 | Self::Int16 => 2,
             Self::Int8 => 1,
         }
     }

@@ -1,6 +1,6 @@
 //! The right side of a product, packed once for the kernel that will read it.
 
-use super::{Ahead, Aligned, Beside, Kernel, Strip, Sums, Tile, to_bf16};
+use super::{Ahead, Aligned, Beside, Element, Kernel, Strip, Sums, Tile, to_bf16};
 
 /// A matrix of `outer` columns and `inner` depth as panels of [`Kernel::columns`] columns. Within a panel the words of depth follow
 /// each other, and each holds four bytes of every column. What is beyond the matrix is zero.
@@ -31,13 +31,17 @@ impl Panels {
         panels
     }
 
-    /// f32 values as f32 or bf16, whichever the kernel multiplies. `value(column, depth)` gives them.
+    /// f32 values as f32 or bf16, whichever the kernel multiplies, or as the i16 that they are. `value(column, depth)` gives them.
     pub fn from_values(kernel: Kernel, outer: usize, inner: usize, value: impl Fn(usize, usize) -> f32) -> Self {
         let mut panels = Self::empty(kernel);
         panels.fill(outer, inner, |column, word| match kernel.element().size() {
             4 => value(column, word).to_bits(),
             _ => {
-                let half = |i: usize| if word * 2 + i < inner { to_bf16(value(column, word * 2 + i)) } else { 0 };
+                let half = |i: usize| match word * 2 + i {
+                    at if at >= inner => 0,
+                    at if kernel.element() == Element::Int16 => value(column, at) as i16 as u16,
+                    at => to_bf16(value(column, at)),
+                };
                 u32::from(half(0)) | u32::from(half(1)) << 16
             }
         });

@@ -26,6 +26,10 @@ pub(super) fn multiply(element: Element, strip: Strip<'_>, panel: &[u8], depth: 
                     let product = |i| half(left, i) * half(right, i);
                     (f32::from_bits(sum) + product(0) + product(2)).to_bits()
                 }),
+                Element::Int16 => each(sums, words, |sum, right| {
+                    let product = |i| short(left, i) * short(right, i);
+                    sum.wrapping_add(product(0) as u32).wrapping_add(product(2) as u32)
+                }),
                 Element::Int8 => each(sums, words, |sum, right| {
                     let product = |i: usize| i32::from(left[i]) * i32::from(right[i] as i8);
                     sum.wrapping_add((product(0) + product(1) + product(2) + product(3)) as u32)
@@ -40,6 +44,11 @@ fn each(sums: &mut [u32], words: &[u8], step: impl Fn(u32, [u8; 4]) -> u32) {
     for (sum, right) in sums.iter_mut().zip(words.chunks_exact(4)) {
         *sum = step(*sum, [right[0], right[1], right[2], right[3]]);
     }
+}
+
+#[inline(always)]
+fn short(bytes: [u8; 4], at: usize) -> i32 {
+    i32::from(i16::from_le_bytes([bytes[at], bytes[at + 1]]))
 }
 
 #[inline(always)]

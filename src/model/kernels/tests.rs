@@ -71,6 +71,50 @@ fn integers_are_exact_over_odd_shapes_and_extreme_values() {
 }
 
 #[test]
+fn short_integers_are_exact_over_odd_shapes_as_far_as_their_sums_fit() {
+    let mut random = StdRng::seed_from_u64(4);
+    for kernel in kernels(Element::Int16) {
+        for (rows, inner, outer) in [(1, 1, 1), (3, 7, 5), (6, 64, 64), (7, 65, 65), (13, 512, 70), (33, 131, 129)] {
+            // The last: sums as large as 32 bits hold.
+            for most in [9, i16::MAX, (f64::from(i32::MAX) / inner as f64).sqrt().min(32767.0) as i16] {
+                let few = most == i16::MAX;
+                let mut code = |at: usize| match (few, most) {
+                    // Two that are as large as can be, among zeros.
+                    (true, most) => {
+                        if at.is_multiple_of(40) {
+                            most
+                        } else {
+                            0
+                        }
+                    }
+                    (false, 9) => random.random_range(-9..=9),
+                    (false, most) => most,
+                };
+                let left: Vec<i16> = (0..rows * inner).map(|i| code(i % inner)).collect();
+                let right: Vec<i16> = (0..outer * inner).map(|i| code(i % inner)).collect();
+                let fits = |row: usize, column: usize| {
+                    let product = |k| i64::from(left[row * inner + k]) * i64::from(right[column * inner + k]);
+                    i32::try_from((0..inner).map(product).sum::<i64>())
+                };
+                let depth = kernel.depth_bytes(inner);
+                let mut bytes = vec![0u8; rows * depth];
+                for (target, source) in bytes.chunks_exact_mut(depth).zip(left.chunks_exact(inner)) {
+                    target[..inner * 2].copy_from_slice(bytemuck::cast_slice(source));
+                }
+                let panels = Panels::from_values(kernel, outer, inner, |column, k| f32::from(right[column * inner + k]));
+                let ours = product(kernel, &bytes, rows, &panels);
+                for row in 0..rows {
+                    for column in 0..outer {
+                        let Ok(plain) = fits(row, column) else { continue };
+                        assert_eq!(ours[row * outer + column].0, plain, "{kernel:?}, {rows}x{inner}x{outer}, {row}, {column}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn floats_agree_with_sums_in_double_precision() {
     let mut random = StdRng::seed_from_u64(2);
     for element in [Element::F32, Element::Bf16] {
@@ -169,7 +213,7 @@ impl Beside for Noted {
 
 #[test]
 fn what_goes_on_beside_a_product_is_asked_for_each_part_once_and_moves_no_sum() {
-    for element in [Element::Int8, Element::Bf16, Element::F32] {
+    for element in [Element::Int8, Element::Int16, Element::Bf16, Element::F32] {
         for kernel in kernels(element) {
             let (inner, outer) = (192, kernel.columns());
             let panels = match element {
@@ -183,6 +227,7 @@ fn what_goes_on_beside_a_product_is_asked_for_each_part_once_and_moves_no_sum() 
                     // 1 in f32 and in bf16; any code will do for int8.
                     row.chunks_exact_mut(element.size()).take(inner).for_each(|x| match element {
                         Element::F32 => x.copy_from_slice(&1f32.to_le_bytes()),
+                        Element::Int16 => x.copy_from_slice(&1i16.to_le_bytes()),
                         Element::Bf16 => x.copy_from_slice(&to_bf16(1.0).to_le_bytes()),
                         Element::Int8 => x.fill(200),
                     });

@@ -85,6 +85,16 @@ tile! {
 }
 
 tile! {
+    /// int16, AVX-512 VNNI: two products and their sum in each lane, exact.
+    int16_512, "avx512f,avx512vnni", __m512i, 4 x 16,
+    zero: _mm512_setzero_si512(),
+    row: _mm512_set1_epi32,
+    load: |p: *const u8| _mm512_loadu_si512(p.cast()),
+    step: |sum, row, column| _mm512_dpwssd_epi32(sum, row, column),
+    store: |p: *mut u32, sum| _mm512_storeu_si512(p.cast(), sum),
+}
+
+tile! {
     /// int8, AVX-512 VNNI: four products and their sum in each lane, exact.
     int8_512, "avx512f,avx512vnni", __m512i, 4 x 16,
     zero: _mm512_setzero_si512(),
@@ -111,6 +121,26 @@ tile! {
     row: _mm256_set1_epi32,
     load: |p: *const u8| _mm256_loadu_si256(p.cast()),
     step: |sum, row, column| _mm256_dpbusd_avx_epi32(sum, row, column),
+    store: |p: *mut u32, sum| _mm256_storeu_si256(p.cast(), sum),
+}
+
+tile! {
+    /// int16, AVX-VNNI.
+    int16_256, "avx2,avxvnni", __m256i, 2 x 8,
+    zero: _mm256_setzero_si256(),
+    row: _mm256_set1_epi32,
+    load: |p: *const u8| _mm256_loadu_si256(p.cast()),
+    step: |sum, row, column| _mm256_dpwssd_avx_epi32(sum, row, column),
+    store: |p: *mut u32, sum| _mm256_storeu_si256(p.cast(), sum),
+}
+
+tile! {
+    /// int16, AVX2.
+    int16_avx2, "avx2", __m256i, 2 x 8,
+    zero: _mm256_setzero_si256(),
+    row: _mm256_set1_epi32,
+    load: |p: *const u8| _mm256_loadu_si256(p.cast()),
+    step: |sum, row, column| _mm256_add_epi32(sum, _mm256_madd_epi16(row, column)),
     store: |p: *mut u32, sum| _mm256_storeu_si256(p.cast(), sum),
 }
 
@@ -182,6 +212,9 @@ pub(super) fn multiply(isa: Isa, element: Element, strip: Strip<'_>, panel: &[u8
         (Element::F32, Isa::Avx512 | Isa::Amx) => by_rows!(strip.rows, f32_512),
         (Element::F32, _) => by_rows!(strip.rows, f32_256),
         (Element::Bf16, _) => by_rows!(strip.rows, bf16_512),
+        (Element::Int16, Isa::Avx512 | Isa::Amx) => by_rows!(strip.rows, int16_512),
+        (Element::Int16, Isa::AvxVnni) => by_rows!(strip.rows, int16_256),
+        (Element::Int16, _) => by_rows!(strip.rows, int16_avx2),
         (Element::Int8, Isa::Avx512 | Isa::Amx) => by_rows!(strip.rows, int8_512),
         (Element::Int8, Isa::AvxVnni) => by_rows!(strip.rows, int8_256),
         (Element::Int8, _) => match strip.rows {

@@ -41,6 +41,11 @@ impl Products {
     pub fn bf16() -> Option<Self> {
         Kernel::best(Element::Bf16).map(Self::Kernel)
     }
+
+    /// In bf16 where that is faster, in f32 elsewhere.
+    pub fn fastest() -> Self {
+        Kernel::best(Element::Bf16).filter(|kernel| kernel.outpaces_f32()).map_or_else(Self::f32, Self::Kernel)
+    }
 }
 
 /// Values in rows, one after the other.
