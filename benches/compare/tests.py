@@ -11,6 +11,8 @@ from unittest.mock import patch
 
 import compare
 import options
+import rivals
+import rounds
 import training
 
 # Answers as a program that makes steps does; after so many answers it ends in the middle of one, if that is not 0.
@@ -94,12 +96,53 @@ class Runs(unittest.TestCase):
             self.assertGreater(figures["peak_mb"], 0)
 
 
+class Tuning(unittest.TestCase):
+    def test_a_setting_is_not_chosen_for_the_moment_in_which_it_was_tried(self):
+        # One stream with 512 tokens is best. The machine is at half its pace while that is tried first.
+        runner = Changing(slow_calls=4 * len(rounds.BATCHINGS))
+        with tempfile.TemporaryDirectory() as place:
+            rounds.tune_mix(Pretended(Path(place)), runner)
+        self.assertEqual(runner.mix, {"form": None, "streams": 1, "batching": {"tokens": 512}})
+
+    def test_what_does_not_run_is_never_chosen_and_nothing_that_runs_is_told(self):
+        with tempfile.TemporaryDirectory() as place:
+            runner = Changing(slow_calls=0, refuses=1)
+            rounds.tune_mix(Pretended(Path(place)), runner)
+            self.assertEqual(runner.mix["streams"], 2)
+            with self.assertRaisesRegex(rivals.Refused, "no setting of it runs"):
+                rounds.tune_mix(Pretended(Path(place)), Changing(slow_calls=0, refuses=None))
+
+
+class Changing:
+    """A rival on a machine that changes its pace: slow for the first calls with settings to choose from."""
+
+    def __init__(self, slow_calls: int, refuses=0):
+        self.rival, self.name, self.process = rivals.RIVALS[0], "a rival", self
+        self.mix = {"form": None, "streams": 2, "batching": {"tokens": 1024}}
+        self.slow_calls, self.refuses, self.streams = slow_calls + 4, refuses, None
+
+    def load(self, form, streams: int) -> None:
+        """One number of streams may be more than it can; None stands for any."""
+        if self.refuses in (None, streams):
+            raise rivals.Refused("too many streams")
+        self.streams = streams
+
+    def ask(self, op: str, batching=None, **_) -> dict:
+        """How long the texts took."""
+        if op == "texts":
+            return {}
+        self.slow_calls -= 1
+        took = 1 if self.streams == 1 else 1.2
+        return {"seconds": took * (1 if batching == {"tokens": 512} else 2) * (2 if self.slow_calls >= 0 else 1)}
+
+
 class Pretended:
     """A run of two rounds on a machine that has everything."""
 
     def __init__(self, place: Path):
         self.data = self.exports = self.logs = self.base = place
-        self.quick, self.threads, self.rounds, self.has_bf16 = False, 1, 2, True
+        self.texts = [[1]] * 8
+        self.quick, self.threads, self.rounds, self.has_bf16 = False, 2, 2, True
         self.left_out, self.result = {}, {}
         (place / "train.jsonl").touch()
 

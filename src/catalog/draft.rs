@@ -74,7 +74,13 @@ pub struct Draft {
 /// Reads all files of a folder, and all that is wrong in each by itself.
 pub fn read(folder: &Path) -> Result<(Draft, Vec<Fault>), CatalogError> {
     let unreadable = |path: &Path, source| CatalogError::Unreadable { path: path.to_owned(), source };
-    let mut faults = strangers(folder).map_err(|error| unreadable(folder, error))?;
+    let way_out = |error: std::io::Error| match error.kind() {
+        kind @ std::io::ErrorKind::NotADirectory => {
+            std::io::Error::new(kind, format!("is a file; name the folder that has {}", file::CATALOG))
+        }
+        _ => error,
+    };
+    let mut faults = strangers(folder).map_err(|error| unreadable(folder, way_out(error)))?;
     let mut draft = Draft { whole: true, ..Draft::default() };
     for name in file::ALL.into_iter().chain([file::HOLIDAYS]) {
         let path = folder.join(name);

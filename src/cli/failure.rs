@@ -130,6 +130,9 @@ impl From<CatalogError> for Failure {
             CatalogError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Self::new(code::NO_INPUT, error)
             }
+            CatalogError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                Self::new(code::USAGE, error)
+            }
             CatalogError::Unreadable { .. } => Self::new(code::IO, error),
             CatalogError::Faulty { .. } | CatalogError::Lacks { .. } | CatalogError::Duties { .. } => {
                 Self::new(code::DATA, error)

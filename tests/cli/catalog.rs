@@ -78,6 +78,9 @@ fn check_holds_a_catalogue_against_the_model_that_is_named_and_names_each_depart
     // A model that is not there is told, one that is not named is not asked.
     ended(paidan(&["catalog", "check", other, "--model", "nowhere"], &[]), 66);
     ended(paidan(&["catalog", "check", other], &[]), 0);
+    // One of its files for the folder.
+    let (_, err) = ended(paidan(&["catalog", "check", &format!("{other}/units.toml")], &[]), 64);
+    assert!(err.contains("units.toml: is a file; name the folder that has catalog.toml"), "{err}");
 }
 
 #[test]

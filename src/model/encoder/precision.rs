@@ -166,6 +166,8 @@ impl fmt::Display for Kernels {
             Element::Int16 => "int16",
             Element::Int8 => "int8",
         };
-        write!(f, "{} on {}, attention {} on {}", self.precision, self.linear.isa(), name(self.attention), self.attention.isa())
+        let slow = if self.precision == Precision::Bf16 && !self.linear.outpaces_f32() { " (f32 is faster here)" } else { "" };
+        let (linear, attention) = (self.linear.isa(), self.attention.isa());
+        write!(f, "{} on {linear}{slow}, attention {} on {attention}", self.precision, name(self.attention))
     }
 }
