@@ -44,7 +44,7 @@ const SMOOTHING: f32 = 0.75;
 impl PackedLinear {
     /// The same for rows whose columns are as loud as `loudness` [inner] says: about the largest that is to be expected of each.
     pub(super) fn pack_smooth(kernel: Kernel, weight: &[f32], bias: &[f32], loudness: &[f32]) -> Self {
-        if kernel.element() != Element::Int8 {
+        if !kernel.element().is_integer() {
             return Self::pack(kernel, weight, bias);
         }
         let mut heaviest = vec![0f32; loudness.len()];
@@ -68,7 +68,7 @@ impl PackedLinear {
         let inner = weight.len() / outer.max(1);
         let (mut scales, mut sums) = (Vec::new(), Vec::new());
         let panels = match kernel.element() {
-            Element::Int8 => {
+            Element::Int8 | Element::Int16 => {
                 let mut codes = vec![0i8; weight.len()];
                 for (row, codes) in weight.chunks_exact(inner).zip(codes.chunks_exact_mut(inner)) {
                     let greatest = row.iter().fold(0f32, |greatest, x| greatest.max(x.abs()));
@@ -99,18 +99,18 @@ impl PackedLinear {
     /// `out` [rows, outer].
     pub(super) fn run(&self, rows: &Rows, then: Then, out: &mut [f32]) {
         match (self.panels.kernel().element(), then) {
-            (Element::Int8, Then::Keep) => int8_keep(self, rows, out),
-            (Element::Int8, Then::Gelu) => int8_gelu(self, rows, out),
+            (Element::Int8 | Element::Int16, Then::Keep) => int8_keep(self, rows, out),
+            (Element::Int8 | Element::Int16, Then::Gelu) => int8_gelu(self, rows, out),
             (_, Then::Keep) => float_keep(self, rows, out),
             (Element::F32, Then::Gelu) => float_gelu(self, rows, out),
-            (_, Then::Gelu) => float_gelu_coarse(self, rows, out),
+            (Element::Bf16, Then::Gelu) => float_gelu_coarse(self, rows, out),
         }
     }
 
     /// The same in bf16.
     pub(super) fn run_halves(&self, rows: &Rows, out: &mut [u16]) {
         match self.panels.kernel().element() {
-            Element::Int8 => int8_halve(self, rows, out),
+            Element::Int8 | Element::Int16 => int8_halve(self, rows, out),
             _ => float_halve(self, rows, out),
         }
     }

@@ -113,13 +113,15 @@ impl Kernels {
             PrecisionSetting::Auto => Precision::F32,
         };
         let (f32, bf16) = (Kernel::up_to(Element::F32, ceiling), Kernel::up_to(Element::Bf16, ceiling));
-        let int8 = Kernel::up_to(Element::Int8, ceiling);
-        let (Some(exact), Some(int8)) = (f32, int8) else {
+        let (int8, int16) = (Kernel::up_to(Element::Int8, ceiling), Kernel::up_to(Element::Int16, ceiling));
+        let (Some(exact), Some(int8), Some(int16)) = (f32, int8, int16) else {
             return Err(PrecisionError::Weights("our own bug: not even a plain kernel".to_owned()));
         };
         let linear = match precision {
             Precision::F32 => exact,
             Precision::Bf16 => bf16.ok_or(PrecisionError::NoBf16)?,
+            // Codes of a byte are multiplied as i16 by a family that has no product of bytes.
+            Precision::Int8 if int16.isa() > int8.isa() => int16,
             Precision::Int8 => int8,
         };
         let attention = match precision {
@@ -127,7 +129,7 @@ impl Kernels {
             Precision::Bf16 => linear,
             Precision::Int8 => {
                 let fast = |kernel: &Kernel| kernel.outpaces_f32();
-                bf16.filter(fast).or(Kernel::up_to(Element::Int16, ceiling).filter(fast)).unwrap_or(exact)
+                bf16.filter(fast).or(Some(int16).filter(fast)).unwrap_or(exact)
             }
         };
         Ok(Self { precision, linear, attention, exact })

@@ -6,7 +6,8 @@ use std::ops::Range;
 use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, Strip, to_bf16};
 use crate::model::vector::{Extremes, LANES, extremes, lanes, vectorised};
 
-/// Rows of one depth, as f32, bf16 or u8 codes. An int8 row stands for `low + scale * code`.
+/// Rows of one depth, as f32, bf16 or codes of a byte, which become i16 for a kernel of these. A row of codes stands for
+/// `low + scale * code`.
 #[derive(Default)]
 pub(super) struct Rows {
     bytes: Aligned,
@@ -18,6 +19,8 @@ pub(super) struct Rows {
     lows: Vec<f32>,
     /// One row on its way to codes.
     smooth: Vec<f32>,
+    /// Codes on their way to i16.
+    narrow: Aligned,
 }
 
 /// int8: what belongs to some rows.
@@ -55,16 +58,28 @@ impl Rows {
                     target[used..].fill(0);
                 }
             }
-            Element::Int16 => unreachable!("our own bug: int16 is for attention alone"),
-            Element::Int8 => {
+            Element::Int8 | Element::Int16 => {
+                let (codes, stride) = match kernel.element() {
+                    Element::Int8 => (rows, self.stride),
+                    _ => {
+                        self.narrow.resize(self.count * inner);
+                        (self.narrow.bytes_mut(), inner)
+                    }
+                };
                 self.scales.resize(self.count, 0.0);
                 self.lows.resize(self.count, 0.0);
                 let scales = Scales { scales: &mut self.scales, lows: &mut self.lows };
                 if factors.is_empty() {
-                    quantise(values, inner, rows, self.stride, scales);
+                    quantise(values, inner, codes, stride, scales);
                 } else {
                     self.smooth.resize(inner, 0.0);
-                    quantise_smoothed(values, factors, rows, self.stride, scales, &mut self.smooth);
+                    quantise_smoothed(values, factors, codes, stride, scales, &mut self.smooth);
+                }
+                if kernel.element() == Element::Int16 {
+                    let rows = &mut self.bytes.bytes_mut()[..self.count * self.stride];
+                    for (target, codes) in rows.chunks_exact_mut(self.stride).zip(self.narrow.bytes().chunks_exact(inner)) {
+                        widen(codes, bytemuck::cast_slice_mut(&mut target[..used]));
+                    }
                 }
             }
         }
@@ -91,6 +106,15 @@ vectorised! {
     fn round<'a>(values: &'a [f32], halves: &'a mut [u16]) {
         for (half, x) in halves.iter_mut().zip(values) {
             *half = to_bf16(*x);
+        }
+    }
+}
+
+vectorised! {
+    /// Codes of a byte to i16.
+    fn widen<'a>(codes: &'a [u8], wide: &'a mut [u16]) {
+        for (wide, code) in wide.iter_mut().zip(codes) {
+            *wide = u16::from(*code);
         }
     }
 }

@@ -48,6 +48,11 @@ impl Element {
             Self::Int8 => 1,
         }
     }
+
+    /// Whether its sums are exact.
+    pub fn is_integer(self) -> bool {
+        matches!(self, Self::Int16 | Self::Int8)
+    }
 }
 
 /// Most rows of a strip, whatever the kernel.

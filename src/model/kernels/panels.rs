@@ -18,10 +18,14 @@ impl Panels {
         Self { kernel, outer: 0, inner: 0, data: Aligned::default() }
     }
 
-    /// i8 codes [outer, inner], as linear layers have their weights.
+    /// i8 codes [outer, inner], as linear layers have their weights; for a kernel of i16 they become such.
     pub fn from_codes(kernel: Kernel, outer: usize, inner: usize, codes: &[i8]) -> Self {
         let mut panels = Self::empty(kernel);
         panels.fill(outer, inner, |column, word| {
+            if kernel.element() == Element::Int16 {
+                let half = |at: usize| if at < inner { i16::from(codes[column * inner + at]) as u16 } else { 0 };
+                return u32::from(half(word * 2)) | u32::from(half(word * 2 + 1)) << 16;
+            }
             let byte = |i: usize| match word * 4 + i {
                 at if at < inner => codes[column * inner + at] as u8,
                 _ => 0,

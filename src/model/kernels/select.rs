@@ -102,8 +102,6 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             (Isa::Amx, Element::Int8 | Element::Bf16) => amx::ROWS,
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Element::Int8) => x86::ROWS_AVX2_INT8,
-            #[cfg(target_arch = "x86_64")]
             _ => x86::ROWS,
             #[cfg(not(target_arch = "x86_64"))]
             _ => plain::ROWS,
@@ -276,7 +274,8 @@ fn present(isa: Isa, element: Element) -> bool {
     let bf16 = is_x86_feature_detected!("avx512bf16");
     match (isa, element) {
         (Isa::Plain, _) => true,
-        (Isa::Avx2, Element::Bf16) | (Isa::AvxVnni, Element::Bf16) => false,
+        // AVX2's only product of bytes saturates: they are multiplied as i16.
+        (Isa::Avx2, Element::Bf16 | Element::Int8) | (Isa::AvxVnni, Element::Bf16) => false,
         (Isa::Avx2, _) => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
         (Isa::AvxVnni, _) => {
             is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("avxvnni")

@@ -1,6 +1,6 @@
 //! The tiles of x86-64: AVX-512 (f32, bf16, VNNI), AVX-VNNI and AVX2.
 //!
-//! All but one come from one macro: load the panel's vectors for a word of depth, spread the same word of each row over a vector,
+//! All come from one macro: load the panel's vectors for a word of depth, spread the same word of each row over a vector,
 //! one multiply-add each. Six rows by four AVX-512 vectors use 24 registers for sums, four for the panel and one for the row, so
 //! that 24 multiply-adds need ten loads; six by two are the same for AVX2's sixteen registers.
 
@@ -8,11 +8,8 @@ use std::arch::x86_64::*;
 
 use super::{Element, Isa, Strip, Sums};
 
-/// Rows of a strip, except for int8 on AVX2.
+/// Rows of a strip.
 pub(super) const ROWS: usize = 6;
-
-/// Rows of a strip for int8 on AVX2: its sums take twice the registers.
-pub(super) const ROWS_AVX2_INT8: usize = 3;
 
 /// Columns of a panel: four AVX-512 vectors, or two of AVX2.
 pub(super) const COLUMNS_512: usize = 64;
@@ -153,41 +150,6 @@ fn halves(x: __m512) -> __m512bh {
     unsafe { std::mem::transmute(x) }
 }
 
-/// int8, AVX2. Its only product of bytes saturates, so bytes are widened to 16 bits first: the products of two neighbours then
-/// sum exactly in 32 bits. Each lane holds half a column; the halves meet at the end.
-///
-/// # Safety
-/// As for the other tiles.
-#[target_feature(enable = "avx2")]
-#[allow(unsafe_code)]
-unsafe fn int8_avx2<const R: usize>(a: *const u8, stride: usize, panel: *const u8, words: usize, out: *mut u32, pitch: usize) {
-    const VECTORS: usize = 4;
-    let mut sums = [[_mm256_setzero_si256(); VECTORS]; R];
-    for word in 0..words {
-        let mut columns = [_mm256_setzero_si256(); VECTORS];
-        for (c, column) in columns.iter_mut().enumerate() {
-            // SAFETY: word < words, so these 16 bytes are the panel's.
-            *column = _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(panel.add((word * VECTORS + c) * 16).cast()) });
-        }
-        for (r, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: r < R and word < words, so these four bytes are the row's.
-            let row = unsafe { a.add(r * stride + word * 4).cast::<i32>().read_unaligned() };
-            let row = _mm256_cvtepu8_epi16(_mm_set1_epi32(row));
-            for (sum, column) in sums.iter_mut().zip(&columns) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(row, *column));
-            }
-        }
-    }
-    for (r, sums) in sums.iter().enumerate() {
-        for (pair, sums) in sums.chunks_exact(2).enumerate() {
-            // Columns come as 0 1 4 5 | 2 3 6 7.
-            let whole = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(sums[0], sums[1]));
-            // SAFETY: r < R, so these eight words are the result's.
-            unsafe { _mm256_storeu_si256(out.add(r * pitch + pair * 8).cast(), whole) };
-        }
-    }
-}
-
 type TileFn = unsafe fn(*const u8, usize, *const u8, usize, *mut u32, usize);
 
 /// The tile for a number of rows.
@@ -217,11 +179,7 @@ pub(super) fn multiply(isa: Isa, element: Element, strip: Strip<'_>, panel: &[u8
         (Element::Int16, _) => by_rows!(strip.rows, int16_avx2),
         (Element::Int8, Isa::Avx512 | Isa::Amx) => by_rows!(strip.rows, int8_512),
         (Element::Int8, Isa::AvxVnni) => by_rows!(strip.rows, int8_256),
-        (Element::Int8, _) => match strip.rows {
-            1 => int8_avx2::<1> as TileFn,
-            2 => int8_avx2::<2>,
-            _ => int8_avx2::<3>,
-        },
+        (Element::Int8, Isa::Avx2 | Isa::Plain) => unreachable!("our own bug: AVX2's product of bytes saturates"),
     };
     // SAFETY: `Kernel::multiply`, the only caller, has checked the lengths against rows, stride and words, and gives an `isa` that
     // `select` has found on this processor.
