@@ -41,6 +41,11 @@ impl Scale {
     }
 }
 
+/// The largest code of queries and of keys: `size` products of two such fit into 32 bits.
+pub(super) fn largest_code(size: usize) -> f32 {
+    (LARGEST_SUM / size as f32).sqrt().floor().min(f32::from(i16::MAX))
+}
+
 impl AttentionScratch {
     /// [`AttentionScratch::head`], of queries, keys and values in f32.
     pub(super) fn head_in_codes(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>, out: &mut [f32]) {
@@ -48,8 +53,8 @@ impl AttentionScratch {
         let (columns, rows_at_once) = (kernel.columns(), kernel.rows());
         let mut largest = [0f32; 3];
         sizes_of(qkv, head, tokens.clone(), &mut largest);
-        let both = (i32::MAX as f32 / size as f32).sqrt().floor().min(f32::from(i16::MAX));
-        let (query, key) = (Scale::new(largest[0], both), Scale::new(largest[1], both));
+        let most = largest_code(size);
+        let (query, key) = (Scale::new(largest[0], most), Scale::new(largest[1], most));
         let value = Scale::new(largest[2], LARGEST_VALUE);
         let Codes { queries, keys } = &mut self.codes;
         for (which, scale, codes) in [(0, query, &mut *queries), (1, key, &mut *keys)] {

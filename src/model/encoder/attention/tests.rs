@@ -97,6 +97,14 @@ fn a_head_is_what_plain_sums_say_and_in_codes_nearer_to_them_than_in_bf16() {
 }
 
 #[test]
+fn scores_of_the_largest_codes_fit_into_their_sums_whatever_the_size_of_a_head() {
+    for size in (16..=1024).step_by(16) {
+        let most = codes::largest_code(size) as i64;
+        assert!(most > 1000 && most * most * size as i64 <= i64::from(i32::MAX), "{size}: {most}");
+    }
+}
+
+#[test]
 fn codes_stand_extremes() {
     let tokens = 513;
     let cases = [
