@@ -176,6 +176,19 @@ fn precision_follows_the_setting_and_auto_the_gate() -> Result<()> {
     // The tiny model has no gate in its manifest.
     assert_eq!(precision(Setting::default()), Ok(Precision::F32));
     assert_eq!(precision(Setting::fixed(Precision::Int8)), Ok(Precision::Int8));
+    // Attention beside int8 layers goes by what is fastest, never by what is merely there.
+    for (isa, words) in [
+        (Isa::Plain, "int8 on plain, attention f32 on plain"),
+        (Isa::Avx2, "int8 on avx2, attention int16 on avx2"),
+        (Isa::AvxVnni, "int8 on avxvnni, attention int16 on avxvnni"),
+    ] {
+        let int8 = Setting { precision: PrecisionSetting::Fixed(Precision::Int8), kernel: Some(isa) };
+        let encoder = Encoder::new(&bench.artifacts, int8).expect("an encoder");
+        match encoder.kernel() == isa {
+            true => assert_eq!(encoder.description(), words),
+            false => eprintln!("SKIPPED: int8 on {isa}: this processor lacks it"),
+        }
+    }
     let no_bf16 = Setting { precision: PrecisionSetting::Fixed(Precision::Bf16), kernel: Some(Isa::Avx2) };
     let error = precision(no_bf16).expect_err("AVX2 cannot").to_string();
     assert!(error.contains("bf16") && error.contains("use auto"), "{error}");
