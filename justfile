@@ -28,7 +28,7 @@ serve *args:
 train *args:
     cargo run --release -p paidan-training -- train {{args}}
 
-# the kernels (the only unsafe code), and attention, which lays out what they read and write, under the address sanitizer; builds everything once more beside the usual target folder
+# the kernels (the only unsafe code) and attention, which lays out their memory, under the address sanitizer; builds all once more
 sanitize:
     RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test --target x86_64-unknown-linux-gnu --target-dir target/sanitize \
         -p paidan --no-default-features --lib -- kernels attention

@@ -7,7 +7,7 @@ mod tests;
 
 use std::ops::Range;
 
-use self::codes::Codes;
+use self::codes::{Codes, scale_codes, softmax_of_codes};
 use crate::model::kernels::{Aligned, CACHE_LINE, Element, Kernel, MAX_COLUMNS, Panels, Strip, Sums, Tile};
 use crate::model::vector::{LANES, exp, greatest, lanes, power_of_two, total, vectorised};
 
@@ -24,8 +24,8 @@ pub(super) struct AttentionScratch {
     codes: Codes,
 }
 
-/// Queries, keys and values of all tokens in bf16 for that kernel, otherwise in f32: rows of `[q | k | v]`, each `width` long. Queries bring the
-/// softmax's factor with them: see [`query_factor`].
+/// Queries, keys and values of all tokens in bf16 for that kernel, otherwise in f32: rows of `[q | k | v]`, each `width` long.
+/// Queries bring the softmax's factor with them: see [`query_factor`].
 #[derive(Clone, Copy)]
 pub(super) struct Qkv<'a> {
     /// [tokens, 3 * width], as words; there may be more behind them.
@@ -87,10 +87,11 @@ impl AttentionScratch {
     pub(super) fn head(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>, out: &mut [f32]) {
         let (kernel, count) = (self.keys.kernel(), tokens.len());
         if kernel.element() == Element::Int16 {
-            return self.head_in_codes(qkv, head, tokens, out);
+            self.codes.pack(qkv, head, tokens.clone(), &mut self.keys, &mut self.values);
+        } else {
+            self.pack_keys(qkv, head, tokens.clone());
+            self.pack_values(qkv, head, tokens.clone());
         }
-        self.pack_keys(qkv, head, tokens.clone());
-        self.pack_values(qkv, head, tokens.clone());
         let columns = kernel.columns();
         // Score rows are whole panels, probability rows whole cache lines: no loop over them ends within a vector.
         let padded = count.next_multiple_of(columns.max(CHUNK));
@@ -100,24 +101,32 @@ impl AttentionScratch {
         self.probabilities.resize(kernel.rows() * stride);
         for start in (0..count).step_by(kernel.rows()) {
             let rows = kernel.rows().min(count - start);
-            let bytes = bytemuck::cast_slice(qkv.from(tokens.start + start, 0, head));
-            let queries = Strip { bytes, stride: qkv.words_of(3 * qkv.width) * 4, rows };
+            let (bytes, row) = match kernel.element() {
+                Element::Int16 => self.codes.queries(start, qkv.size),
+                _ => (bytemuck::cast_slice(qkv.from(tokens.start + start, 0, head)), qkv.words_of(3 * qkv.width) * 4),
+            };
+            let queries = Strip { bytes, stride: row, rows };
             for panel in 0..self.keys.count() {
                 let words = &mut self.scores.words_mut()[panel * columns..];
                 self.keys.multiply_into(queries, panel, Sums { words, stride: padded });
             }
             let sizes = Sizes { rows, count, padded, stride };
-            let (scores, probabilities) = (self.scores.floats_mut(), &mut self.probabilities);
+            let (scores, probabilities, sums) = (&mut self.scores, &mut self.probabilities, &mut self.sums[..]);
+            let halves = bytemuck::cast_slice_mut(probabilities.bytes_mut());
             match kernel.element() {
-                Element::F32 => softmax(sizes, scores, probabilities.floats_mut(), &mut self.sums),
-                _ => softmax_bf16(sizes, scores, bytemuck::cast_slice_mut(probabilities.bytes_mut()), &mut self.sums),
+                Element::F32 => softmax(sizes, scores.floats_mut(), probabilities.floats_mut(), sums),
+                Element::Int16 => softmax_of_codes(sizes, self.codes.steps, scores.words_mut(), halves, sums),
+                _ => softmax_bf16(sizes, scores.floats_mut(), halves, sums),
             }
             let probabilities = Strip { bytes: self.probabilities.bytes(), stride, rows };
             for panel in 0..self.values.count() {
                 self.values.multiply(probabilities, panel, &mut tile);
                 let (first, used) = self.values.columns(panel);
                 let out = &mut out[start * qkv.size + first..];
-                scale_rows(tile.floats(), columns, used, &self.sums[..rows], out, qkv.size);
+                match kernel.element() {
+                    Element::Int16 => scale_codes(tile.integers(), columns, used, &self.sums[..rows], out, qkv.size),
+                    _ => scale_rows(tile.floats(), columns, used, &self.sums[..rows], out, qkv.size),
+                }
             }
         }
     }
@@ -131,12 +140,7 @@ impl AttentionScratch {
             // Behind the keys: what the queries have there must meet zeros.
             panels.fill(0);
         }
-        for (at, token) in tokens.enumerate() {
-            let panel = &mut panels[(at / columns) * words * columns + at % columns..];
-            for (target, word) in panel.iter_mut().step_by(columns).zip(qkv.part(token, 1, head)) {
-                *target = *word;
-            }
-        }
+        lay_across(panels, columns, words, tokens.map(|token| qkv.part(token, 1, head)));
     }
 
     /// Values as the right side of a product: the depth is the tokens, and in bf16 two of them share a word.
@@ -174,6 +178,17 @@ vectorised! {
             for (words, (first, second)) in line.as_chunks_mut::<LANES>().0.iter_mut().zip(both) {
                 *words = lanes(|i| u32::from(first[i]) | u32::from(second[i]) << 16);
             }
+        }
+    }
+}
+
+/// The words of each key across its panel's lines, of which a panel has `words`.
+#[inline(always)]
+fn lay_across<'k>(panels: &mut [u32], columns: usize, words: usize, keys: impl Iterator<Item = &'k [u32]>) {
+    for (at, key) in keys.enumerate() {
+        let panel = &mut panels[(at / columns) * words * columns + at % columns..];
+        for (target, word) in panel.iter_mut().step_by(columns).zip(key) {
+            *target = *word;
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::{AttentionScratch, CHUNK, Qkv, Sizes};
-use crate::model::kernels::{Aligned, CACHE_LINE, MAX_COLUMNS, Panels, Strip, Sums, Tile};
+use super::{CHUNK, Qkv, Sizes, lay_across};
+use crate::model::kernels::{Aligned, MAX_COLUMNS, Panels};
 use crate::model::vector::{LANES, greatest, lanes, power_of_two, total, vectorised};
 
 /// Added to a smaller number it leaves the nearest integer in the low bits: 1.5 * 2^23.
@@ -23,6 +23,16 @@ const LARGEST_SUM: f32 = i32::MAX as f32 * 0.99;
 pub(super) struct Codes {
     queries: Aligned,
     keys: Aligned,
+    pub(super) steps: Steps,
+}
+
+/// What integer sums stand for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Steps {
+    /// A score of one.
+    score: f32,
+    /// A value's code of one.
+    value: f32,
 }
 
 /// How one kind of a head's values is told: `x` by the code nearest to `x * factor`.
@@ -46,65 +56,32 @@ pub(super) fn largest_code(size: usize) -> f32 {
     (LARGEST_SUM / size as f32).sqrt().floor().min(f32::from(i16::MAX))
 }
 
-impl AttentionScratch {
-    /// [`AttentionScratch::head`], of queries, keys and values in f32.
-    pub(super) fn head_in_codes(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>, out: &mut [f32]) {
-        let (kernel, count, size) = (self.keys.kernel(), tokens.len(), qkv.size);
-        let (columns, rows_at_once) = (kernel.columns(), kernel.rows());
+impl Codes {
+    /// Takes the head's queries over, and its keys and values into the panels.
+    pub(super) fn pack(&mut self, qkv: Qkv<'_>, head: usize, tokens: Range<usize>, keys: &mut Panels, values: &mut Panels) {
+        let (kernel, count, size) = (keys.kernel(), tokens.len(), qkv.size);
+        let columns = kernel.columns();
         let mut largest = [0f32; 3];
         sizes_of(qkv, head, tokens.clone(), &mut largest);
         let most = largest_code(size);
         let (query, key) = (Scale::new(largest[0], most), Scale::new(largest[1], most));
         let value = Scale::new(largest[2], LARGEST_VALUE);
-        let Codes { queries, keys } = &mut self.codes;
-        for (which, scale, codes) in [(0, query, &mut *queries), (1, key, &mut *keys)] {
+        self.steps = Steps { score: query.step * key.step, value: value.step };
+        for (which, scale, codes) in [(0, query, &mut self.queries), (1, key, &mut self.keys)] {
             codes.resize(count * size * 2);
             codes_of(qkv, which, head, tokens.clone(), scale.factor, bytemuck::cast_slice_mut(codes.bytes_mut()));
         }
-        lay_across(keys.words(), count, size, &mut self.keys);
+        lay_across(keys.reshape(count, size), columns, size / 2, self.keys.words().chunks_exact(size / 2));
         let words = kernel.depth_bytes(count) / 4;
-        for (panel, data) in self.values.reshape(size, count).chunks_exact_mut(words * columns).enumerate() {
+        for (panel, data) in values.reshape(size, count).chunks_exact_mut(words * columns).enumerate() {
             let span = panel * columns..((panel + 1) * columns).min(size);
             pairs_of_codes(qkv, head, tokens.clone(), span, value.factor, columns, data);
         }
-        let padded = count.next_multiple_of(columns.max(CHUNK));
-        let stride = (count * 2).next_multiple_of(CACHE_LINE);
-        let mut tile = Tile::default();
-        self.scores.resize(rows_at_once * padded * 4);
-        self.probabilities.resize(rows_at_once * stride);
-        // However the codes of the probabilities are rounded, their sum times the largest value's is within 32 bits.
-        let room = LARGEST_SUM / LARGEST_VALUE - count as f32 / 2.0;
-        for start in (0..count).step_by(rows_at_once) {
-            let rows = rows_at_once.min(count - start);
-            let strip = Strip { bytes: &queries.bytes()[start * size * 2..], stride: size * 2, rows };
-            for panel in 0..self.keys.count() {
-                let words = &mut self.scores.words_mut()[panel * columns..];
-                self.keys.multiply_into(strip, panel, Sums { words, stride: padded });
-            }
-            let sizes = Sizes { rows, count, padded, stride };
-            let probabilities = bytemuck::cast_slice_mut(self.probabilities.bytes_mut());
-            softmax_of_codes(sizes, query.step * key.step, room, self.scores.words_mut(), probabilities, &mut self.sums);
-            let probabilities = Strip { bytes: self.probabilities.bytes(), stride, rows };
-            for panel in 0..self.values.count() {
-                self.values.multiply(probabilities, panel, &mut tile);
-                let (first, used) = self.values.columns(panel);
-                let out = &mut out[start * size + first..];
-                scale_codes(tile.integers(), columns, used, value.step, &self.sums[..rows], out, size);
-            }
-        }
     }
-}
 
-/// Keys, row by row, as the right side of a product: the words of each lie across the panel's lines.
-fn lay_across(keys: &[u32], count: usize, size: usize, panels: &mut Panels) {
-    let columns = panels.kernel().columns();
-    let words = size / 2;
-    let data = panels.reshape(count, size);
-    for (at, key) in keys.chunks_exact(words).enumerate() {
-        let panel = &mut data[(at / columns) * words * columns + at % columns..];
-        for (target, word) in panel.iter_mut().step_by(columns).zip(key) {
-            *target = *word;
-        }
+    /// From query `first` on, and how many bytes one has.
+    pub(super) fn queries(&self, first: usize, size: usize) -> (&[u8], usize) {
+        (&self.queries.bytes()[first * size * 2..], size * 2)
     }
 }
 
@@ -171,18 +148,19 @@ fn code(x: f32, factor: f32) -> u32 {
 }
 
 vectorised! {
-    /// Codes of probabilities, each row's as fine as `room` for their sum allows, from integer scores in steps of a power of two. For
-    /// each row `out` gets what a code of one and a value of one come to.
-    fn softmax_of_codes<'a>(
+    /// Codes of probabilities, each row's as fine as their sum allows, from integer scores, the steps of which are of a power of two. For
+    /// each row `out` gets what a sum of one over the values comes to.
+    pub(super) fn softmax_of_codes<'a>(
         sizes: Sizes,
-        step: f32,
-        room: f32,
+        steps: Steps,
         scores: &'a mut [u32],
         codes: &'a mut [u16],
         out: &'a mut [f32],
     ) {
         let Sizes { rows, count, padded, stride } = sizes;
         let used = count.next_multiple_of(CHUNK);
+        // However the codes are rounded, their sum times the largest value's is within 32 bits.
+        let room = LARGEST_SUM / LARGEST_VALUE - count as f32 / 2.0;
         // All rows at each step: none waits for another's reduction.
         for (row, out) in out[..rows].iter_mut().enumerate() {
             let (whole, rest) = scores[row * padded..][..used].split_at_mut(count / LANES * LANES);
@@ -208,7 +186,7 @@ vectorised! {
         for (row, out) in out[..rows].iter_mut().enumerate() {
             let (mut sum, highest) = ([0f32; LANES], *out);
             for words in scores[row * padded..][..used].as_chunks_mut::<LANES>().0 {
-                let powers = lanes(|i| power_of_two((f32::from_bits(words[i]) - highest) * step));
+                let powers = lanes(|i| power_of_two((f32::from_bits(words[i]) - highest) * steps.score));
                 sum = lanes(|i| sum[i] + powers[i]);
                 *words = lanes(|i| powers[i].to_bits());
             }
@@ -220,24 +198,22 @@ vectorised! {
             for (codes, powers) in codes[row * stride / 2..][..used].as_chunks_mut::<LANES>().0.iter_mut().zip(powers) {
                 *codes = lanes(|i| code(f32::from_bits(powers[i]), fineness) as u16);
             }
-            *out = 1.0 / (fineness * *out);
+            *out = steps.value / (fineness * *out);
         }
     }
 }
 
 vectorised! {
     /// The sums of a tile, each row times what its codes are worth.
-    fn scale_codes<'a>(
+    pub(super) fn scale_codes<'a>(
         tile: &'a [i32],
         columns: usize,
         used: usize,
-        step: f32,
         worth: &'a [f32],
         out: &'a mut [f32],
         stride: usize,
     ) {
         for (row, worth) in worth.iter().enumerate() {
-            let worth = worth * step;
             for (y, x) in out[row * stride..][..used].iter_mut().zip(&tile[row * columns..][..used]) {
                 *y = *x as f32 * worth;
             }
