@@ -89,16 +89,13 @@ vectorised! {
     /// The largest absolute value among a head's queries, keys and values.
     fn sizes_of<'a>(qkv: Qkv<'a>, head: usize, tokens: Range<usize>, out: &'a mut [f32; 3]) {
         for (which, out) in out.iter_mut().enumerate() {
-            // Four at a time: one would wait for itself.
-            let mut largest = [[0f32; LANES]; 4];
+            let mut largest = [0f32; LANES];
             for token in tokens.clone() {
-                for chunks in qkv.floats(token, which, head).as_chunks::<LANES>().0.chunks(4) {
-                    for (largest, chunk) in largest.iter_mut().zip(chunks) {
-                        *largest = lanes(|i| if chunk[i].abs() > largest[i] { chunk[i].abs() } else { largest[i] });
-                    }
+                for chunk in qkv.floats(token, which, head).as_chunks::<LANES>().0 {
+                    largest = lanes(|i| if chunk[i].abs() > largest[i] { chunk[i].abs() } else { largest[i] });
                 }
             }
-            *out = largest.into_iter().map(greatest).fold(0.0, f32::max);
+            *out = greatest(largest);
         }
     }
 }
