@@ -125,9 +125,24 @@ fn one_core_and_all_and_any_company_give_the_same_bits() -> Result<()> {
         assert_eq!(encoder.forward(&sequences, &bench.looks, Cores::One).expect("rows"), together);
         let width = together.department_logits.len() / bench.looks.len();
         for (row, look) in bench.looks.iter().enumerate() {
-            let alone = [Look { sequence: 0, hidden: look.hidden.clone() }];
-            let alone = encoder.forward(&sequences[look.sequence..look.sequence + 1], &alone, Cores::One).expect("a row");
-            assert_eq!(alone.department_logits, together.department_logits[row * width..(row + 1) * width]);
+            // Alone there is one row behind the layers, whose products all cores share.
+            for cores in [Cores::One, Cores::All] {
+                let alone = [Look { sequence: 0, hidden: look.hidden.clone() }];
+                let alone = encoder.forward(&sequences[look.sequence..look.sequence + 1], &alone, cores).expect("a row");
+                assert_eq!(alone.department_logits, together.department_logits[row * width..(row + 1) * width], "{cores:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_that_nobody_looks_at_has_no_rows() -> Result<()> {
+    let bench = Bench::new()?;
+    for (encoder, _) in bench.encoders() {
+        for cores in [Cores::One, Cores::All] {
+            let rows = encoder.forward(&bench.sequences(), &[], cores).expect("rows");
+            assert!(rows.department_logits.is_empty() && rows.embeddings.is_empty(), "{}: {rows:?}", encoder.description());
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use super::HeadRows;
 use super::layer::BlockScratch;
 use super::linear::{PackedLinear, Then};
 use super::norm::unit_rows;
+use crate::model::kernels::Aligned;
 use crate::model::vector::{tanh, vectorised};
 
 /// Pooler, department head, dispute head.
@@ -14,14 +15,14 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// From the last layer's [CLS] rows [looks, hidden].
-    pub(super) fn run(&self, cls: Vec<f32>, scratch: &mut BlockScratch) -> HeadRows {
+    /// From the last layer's [CLS] rows [looks, hidden]. For `shares` see [`PackedLinear::run_shared`].
+    pub(super) fn run(&self, cls: Vec<f32>, scratch: &mut BlockScratch, shares: &mut [Aligned]) -> HeadRows {
         let hidden = self.pooler.outer();
         let looks = cls.len() / hidden;
         let BlockScratch { rows, result, .. } = scratch;
         let pooled = result.resize_words(cls.len());
         self.pooler.prepare(rows, &cls);
-        self.pooler.run(rows, Then::Keep, pooled);
+        self.pooler.run_shared(rows, Then::Keep, pooled, shares);
         bounded(pooled);
         // Both heads are f32 and read the same rows.
         self.departments.prepare(rows, pooled);

@@ -8,9 +8,10 @@
 
 use std::ops::Range;
 
+use super::cores::each;
 use super::linear::{PackedLinear, Then};
 use super::rows::Rows;
-use crate::model::kernels::Kernel;
+use crate::model::kernels::{Aligned, Kernel};
 use crate::model::vector::{LANES, View, exp, product, vectorised};
 
 /// Below this share of the whole weight what is left after subtraction has lost too many digits, and is summed anew.
@@ -39,6 +40,8 @@ pub(super) struct LastScratch {
     rows: Rows,
     queries: Vec<f32>,
     part: Vec<f32>,
+    /// One for each head.
+    heads: Vec<HeadScratch>,
     /// [hidden, heads to whole lanes]: the turned queries of one sequence, as `product` reads its right side.
     turned: Vec<f32>,
     /// [sequences, heads, hidden].
@@ -52,6 +55,13 @@ pub(super) struct LastScratch {
     hidden: Vec<f32>,
     /// [heads, looks, hidden].
     sums: Vec<f32>,
+}
+
+/// A head's part of the memory.
+#[derive(Default)]
+struct HeadScratch {
+    rows: Rows,
+    part: Vec<f32>,
     outs: Vec<f32>,
 }
 
@@ -115,11 +125,13 @@ impl LastAttention {
         }
     }
 
-    /// What the [CLS] row of each look gathers: `context` [looks, hidden], before the output projection.
-    pub(super) fn run(&self, input: LastInput<'_>, scratch: &mut LastScratch, context: &mut [f32]) {
+    /// What the [CLS] row of each look gathers: `context` [looks, hidden], before the output projection. As many cores as there are
+    /// `shares` share the weights.
+    pub(super) fn run(&self, input: LastInput<'_>, scratch: &mut LastScratch, shares: &mut [Aligned], context: &mut [f32]) {
         let (hidden, size) = (self.hidden, self.hidden / self.heads);
-        let looks = input.hidden.len();
-        self.turn_queries(input, scratch);
+        let (looks, parallel) = (input.hidden.len(), shares.len() > 1);
+        scratch.heads.resize_with(self.heads, HeadScratch::default);
+        self.turn_queries(input, scratch, shares);
         scratch.sums.resize(self.heads * looks * hidden, 0.0);
         let mut look = 0;
         for (index, sequence) in input.looked(hidden).enumerate() {
@@ -133,10 +145,14 @@ impl LastAttention {
                 look += 1;
             }
         }
-        scratch.outs.resize(looks * size, 0.0);
-        for (head, values) in self.values.iter().enumerate() {
-            values.prepare(&mut scratch.rows, &scratch.sums[head * looks * hidden..][..looks * hidden]);
+        // Nobody may be looking.
+        let sums = scratch.sums.chunks_exact((looks * hidden).max(1));
+        each(parallel, self.values.iter().zip(sums).zip(&mut scratch.heads), |((values, sums), scratch)| {
+            values.prepare(&mut scratch.rows, sums);
+            scratch.outs.resize(looks * size, 0.0);
             values.run(&scratch.rows, Then::Keep, &mut scratch.outs);
+        });
+        for (head, scratch) in scratch.heads.iter().enumerate() {
             for (row, out) in context.chunks_exact_mut(hidden).zip(scratch.outs.chunks_exact(size)) {
                 row[head * size..][..size].copy_from_slice(out);
             }
@@ -144,7 +160,7 @@ impl LastAttention {
     }
 
     /// W_kᵀ q of each sequence's first row, for each head, times the softmax's scale.
-    fn turn_queries(&self, input: LastInput<'_>, scratch: &mut LastScratch) {
+    fn turn_queries(&self, input: LastInput<'_>, scratch: &mut LastScratch, shares: &mut [Aligned]) {
         let (hidden, size) = (self.hidden, self.hidden / self.heads);
         scratch.part.clear();
         for sequence in input.looked(hidden) {
@@ -153,18 +169,21 @@ impl LastAttention {
         let count = scratch.part.len() / hidden;
         self.query.prepare(&mut scratch.rows, &scratch.part);
         scratch.queries.resize(count * hidden, 0.0);
-        self.query.run(&scratch.rows, Then::Keep, &mut scratch.queries);
+        self.query.run_shared(&scratch.rows, Then::Keep, &mut scratch.queries, shares);
         let scale = 1.0 / (size as f32).sqrt();
         scratch.all_turned.resize(count * self.heads * hidden, 0.0);
-        scratch.outs.resize(count * hidden, 0.0);
-        for (head, keys) in self.keys.iter().enumerate() {
+        let queries = &scratch.queries;
+        each(shares.len() > 1, self.keys.iter().zip(&mut scratch.heads).enumerate(), |(head, (keys, scratch))| {
             scratch.part.clear();
-            for query in scratch.queries.chunks_exact(hidden) {
+            for query in queries.chunks_exact(hidden) {
                 scratch.part.extend(query[head * size..][..size].iter().map(|x| x * scale));
             }
             keys.prepare(&mut scratch.rows, &scratch.part);
+            scratch.outs.resize(count * hidden, 0.0);
             keys.run(&scratch.rows, Then::Keep, &mut scratch.outs);
-            for (sequence, out) in scratch.outs.chunks_exact(hidden).enumerate() {
+        });
+        for (head, scratch_of_head) in scratch.heads.iter().enumerate() {
+            for (sequence, out) in scratch_of_head.outs.chunks_exact(hidden).enumerate() {
                 scratch.all_turned[(sequence * self.heads + head) * hidden..][..hidden].copy_from_slice(out);
             }
         }

@@ -51,8 +51,8 @@ pub(super) struct FeedForward {
 }
 
 impl FeedForward {
-    /// `x` [rows, hidden], the layer's input, becomes its output.
-    pub(super) fn run(&self, source: Source<'_>, x: &mut [f32], scratch: &mut BlockScratch) {
+    /// `x` [rows, hidden], the layer's input, becomes its output. For `shares` see [`PackedLinear::run_shared`].
+    pub(super) fn run(&self, source: Source<'_>, x: &mut [f32], scratch: &mut BlockScratch, shares: &mut [Aligned]) {
         let hidden = self.output_norm.weight.len();
         let rows = x.len() / hidden;
         let BlockScratch { rows: prepared, gathered, middle, result } = scratch;
@@ -70,13 +70,13 @@ impl FeedForward {
         };
         let result = result.resize_words(x.len());
         self.attention_output.prepare(prepared, context);
-        self.attention_output.run(prepared, Then::Keep, result);
+        self.attention_output.run_shared(prepared, Then::Keep, result, shares);
         add_and_normalise(&self.attention_norm, x, result);
         self.intermediate.prepare(prepared, x);
         let middle = middle.resize_words(rows * self.intermediate.outer());
-        self.intermediate.run(prepared, Then::Gelu, middle);
+        self.intermediate.run_shared(prepared, Then::Gelu, middle, shares);
         self.output.prepare(prepared, middle);
-        self.output.run(prepared, Then::Keep, result);
+        self.output.run_shared(prepared, Then::Keep, result, shares);
         add_and_normalise(&self.output_norm, x, result);
     }
 }

@@ -7,10 +7,14 @@
 //! int8: weights are quantised for each output channel, symmetrically, when the model is loaded; rows by [`Rows`]. With x = low +
 //! s·code and w = t·q, the sum over the depth of x·w is t·(s·Σ code·q + low·Σ q): the last sum is known beforehand.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
+use super::cores::each;
 use super::rows::{RowScales, Rows};
-use crate::model::kernels::{Beside, Element, Kernel, Panels, Tile, to_bf16};
+use crate::model::kernels::{Aligned, Beside, Element, Kernel, Panels, Tile, to_bf16};
 use crate::model::vector::{LANES, erf, gelu_coarse, lanes, vectorised};
 
 /// What follows the product.
@@ -98,38 +102,75 @@ impl PackedLinear {
 
     /// `out` [rows, outer].
     pub(super) fn run(&self, rows: &Rows, then: Then, out: &mut [f32]) {
-        match (self.panels.kernel().element(), then) {
-            (Element::Int8 | Element::Int16, Then::Keep) => int8_keep(self, rows, out),
-            (Element::Int8 | Element::Int16, Then::Gelu) => int8_gelu(self, rows, out),
-            (_, Then::Keep) => float_keep(self, rows, out),
-            (Element::F32, Then::Gelu) => float_gelu(self, rows, out),
-            (Element::Bf16, Then::Gelu) => float_gelu_coarse(self, rows, out),
-        }
+        self.run_panels(0..self.panels.count(), rows, then, out);
     }
 
     /// The same in bf16.
     pub(super) fn run_halves(&self, rows: &Rows, out: &mut [u16]) {
         match self.panels.kernel().element() {
-            Element::Int8 | Element::Int16 => int8_halve(self, rows, out),
-            _ => float_halve(self, rows, out),
+            Element::Int8 | Element::Int16 => int8_halve(self, 0..self.panels.count(), rows, out),
+            _ => float_halve(self, 0..self.panels.count(), rows, out),
         }
     }
 
-    /// Every strip times every panel, with what `follow` makes of each sum into `out` [rows, outer]. A tile is finished beside the
-    /// product of the next one.
+    /// `out` [rows, outer] by as many cores as there are `shares`, each with its share of the columns. Few rows take no longer than
+    /// their weights take to come, and so each core waits for its share of these only.
+    pub(super) fn run_shared(&self, rows: &Rows, then: Then, out: &mut [f32], shares: &mut [Aligned]) {
+        if shares.len() < 2 {
+            return self.run(rows, then, out);
+        }
+        let most = self.panels.count().div_ceil(shares.len()).max(1);
+        let panels = (0..self.panels.count()).step_by(most).map(|first| first..(first + most).min(self.panels.count()));
+        each(true, panels.clone().zip(shares.iter_mut()), |(panels, share)| {
+            let out = share.resize_words(rows.count() * self.columns(&panels).len());
+            self.run_panels(panels, rows, then, out);
+        });
+        for (columns, share) in panels.map(|panels| self.columns(&panels)).zip(shares) {
+            for (out, share) in out.chunks_exact_mut(self.outer()).zip(share.floats().chunks_exact(columns.len())) {
+                out[columns.clone()].copy_from_slice(share);
+            }
+        }
+    }
+
+    /// `out` [rows, columns of these panels].
+    fn run_panels(&self, panels: Range<usize>, rows: &Rows, then: Then, out: &mut [f32]) {
+        match (self.panels.kernel().element(), then) {
+            (Element::Int8 | Element::Int16, Then::Keep) => int8_keep(self, panels, rows, out),
+            (Element::Int8 | Element::Int16, Then::Gelu) => int8_gelu(self, panels, rows, out),
+            (_, Then::Keep) => float_keep(self, panels, rows, out),
+            (Element::F32, Then::Gelu) => float_gelu(self, panels, rows, out),
+            (Element::Bf16, Then::Gelu) => float_gelu_coarse(self, panels, rows, out),
+        }
+    }
+
+    /// The columns of these panels.
     #[inline(always)]
-    fn each_tile<const INT8: bool, T: Copy + Default>(&self, rows: &Rows, out: &mut [T], follow: impl Fn(f32) -> T + Copy) {
-        let kernel = self.panels.kernel();
+    fn columns(&self, panels: &Range<usize>) -> Range<usize> {
+        let width = self.panels.kernel().columns();
+        panels.start * width..(panels.end * width).min(self.outer())
+    }
+
+    /// Every strip times each of these panels, with what `follow` makes of each sum into `out` [rows, their columns]. A tile is
+    /// finished beside the product of the next one.
+    #[inline(always)]
+    fn each_tile<const INT8: bool, T: Copy + Default>(
+        &self,
+        panels: Range<usize>,
+        rows: &Rows,
+        out: &mut [T],
+        follow: impl Fn(f32) -> T + Copy,
+    ) {
+        let (kernel, part) = (self.panels.kernel(), &self.columns(&panels));
         let (mut first_tile, mut second_tile) = (Tile::default(), Tile::default());
         let (mut tile, mut full) = (&mut first_tile, &mut second_tile);
-        let mut waiting = (0..0, 0..0);
+        let mut waiting = (0..0, part.start..part.start);
         let strips = rows.count().div_ceil(kernel.rows());
         // Panel by panel: one is read by all strips while it is in cache.
-        for panel in 0..self.panels.count() {
+        for panel in panels {
             let (first, columns) = self.panels.columns(panel);
             for (at, start) in (0..rows.count()).step_by(kernel.rows()).enumerate() {
                 let strip = rows.strip(start, kernel.rows());
-                let finishing = Finishing::<INT8, _, _>::new(self, rows, waiting, full, out, follow);
+                let finishing = Finishing::<INT8, _, _>::new(self, rows, waiting, full, (part, out), follow);
                 // A strip begins its share of the next panel's way.
                 let next = if kernel.is_tiled() { panel + 1 } else { self.panels.count() };
                 let ahead = self.panels.ahead(next, at, strips);
@@ -138,7 +179,7 @@ impl PackedLinear {
                 std::mem::swap(&mut tile, &mut full);
             }
         }
-        Finishing::<INT8, _, _>::new(self, rows, waiting, full, out, follow).part(0, 1);
+        Finishing::<INT8, _, _>::new(self, rows, waiting, full, (part, out), follow).part(0, 1);
     }
 }
 
@@ -168,15 +209,15 @@ impl<'a, const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Finishing<
         rows: &'a Rows,
         (span, columns): (Range<usize>, Range<usize>),
         tile: &'a Tile,
-        out: &'a mut [T],
+        (part, out): (&Range<usize>, &'a mut [T]),
         follow: F,
     ) -> Self {
-        let (width, stride) = (layer.panels.kernel().columns(), layer.panels.outer());
+        let (width, stride) = (layer.panels.kernel().columns(), part.len());
         let (steps, weights) = match INT8 {
             true => (&layer.scales[columns.clone()], &layer.sums[columns.clone()]),
             false => (&[][..], &[][..]),
         };
-        let out = &mut out[span.start * stride + columns.start..];
+        let out = &mut out[span.start * stride + columns.start - part.start..];
         let (count, rows) = (span.len(), if INT8 { rows.scales(span) } else { RowScales { scales: &[], lows: &[] } });
         Self { steps, weights, bias: &layer.bias[columns], rows, tile, width, out, stride, follow, count, next: 0 }
     }
@@ -236,44 +277,44 @@ impl<const INT8: bool, T: Copy + Default, F: Fn(f32) -> T + Copy> Beside for Fin
 }
 
 vectorised! {
-    fn int8_keep<'a>(layer: &'a PackedLinear, rows: &'a Rows, out: &'a mut [f32]) {
-        layer.each_tile::<true, _>(rows, out, same);
+    fn int8_keep<'a>(layer: &'a PackedLinear, panels: Range<usize>, rows: &'a Rows, out: &'a mut [f32]) {
+        layer.each_tile::<true, _>(panels, rows, out, same);
     }
 }
 
 vectorised! {
-    fn int8_gelu<'a>(layer: &'a PackedLinear, rows: &'a Rows, out: &'a mut [f32]) {
-        layer.each_tile::<true, _>(rows, out, gelu_coarse);
+    fn int8_gelu<'a>(layer: &'a PackedLinear, panels: Range<usize>, rows: &'a Rows, out: &'a mut [f32]) {
+        layer.each_tile::<true, _>(panels, rows, out, gelu_coarse);
     }
 }
 
 vectorised! {
-    fn int8_halve<'a>(layer: &'a PackedLinear, rows: &'a Rows, out: &'a mut [u16]) {
-        layer.each_tile::<true, _>(rows, out, to_bf16);
+    fn int8_halve<'a>(layer: &'a PackedLinear, panels: Range<usize>, rows: &'a Rows, out: &'a mut [u16]) {
+        layer.each_tile::<true, _>(panels, rows, out, to_bf16);
     }
 }
 
 vectorised! {
-    fn float_keep<'a>(layer: &'a PackedLinear, rows: &'a Rows, out: &'a mut [f32]) {
-        layer.each_tile::<false, _>(rows, out, same);
+    fn float_keep<'a>(layer: &'a PackedLinear, panels: Range<usize>, rows: &'a Rows, out: &'a mut [f32]) {
+        layer.each_tile::<false, _>(panels, rows, out, same);
     }
 }
 
 vectorised! {
-    fn float_gelu<'a>(layer: &'a PackedLinear, rows: &'a Rows, out: &'a mut [f32]) {
-        layer.each_tile::<false, _>(rows, out, gelu);
+    fn float_gelu<'a>(layer: &'a PackedLinear, panels: Range<usize>, rows: &'a Rows, out: &'a mut [f32]) {
+        layer.each_tile::<false, _>(panels, rows, out, gelu);
     }
 }
 
 vectorised! {
-    fn float_gelu_coarse<'a>(layer: &'a PackedLinear, rows: &'a Rows, out: &'a mut [f32]) {
-        layer.each_tile::<false, _>(rows, out, gelu_coarse);
+    fn float_gelu_coarse<'a>(layer: &'a PackedLinear, panels: Range<usize>, rows: &'a Rows, out: &'a mut [f32]) {
+        layer.each_tile::<false, _>(panels, rows, out, gelu_coarse);
     }
 }
 
 vectorised! {
-    fn float_halve<'a>(layer: &'a PackedLinear, rows: &'a Rows, out: &'a mut [u16]) {
-        layer.each_tile::<false, _>(rows, out, to_bf16);
+    fn float_halve<'a>(layer: &'a PackedLinear, panels: Range<usize>, rows: &'a Rows, out: &'a mut [u16]) {
+        layer.each_tile::<false, _>(panels, rows, out, to_bf16);
     }
 }
 

@@ -9,6 +9,7 @@
 //! feed-forward, norm, in blocks of rows -> the [`last`] layer -> pooler and heads.
 
 mod attention;
+mod cores;
 mod heads;
 mod last;
 mod layer;
@@ -24,11 +25,11 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 pub use precision::{Precision, PrecisionError, PrecisionSetting, Setting};
 
 use self::attention::Qkv;
+use self::cores::{awake, each};
 use self::heads::Heads;
 use self::last::{LastAttention, LastInput};
 use self::layer::{FeedForward, Layer, Source};
@@ -38,13 +39,16 @@ use self::workspace::Workspace;
 use super::artifacts::Artifacts;
 use super::bert::Look;
 use super::config::BertConfig;
-use super::kernels::{Element, Isa};
+use super::kernels::{Aligned, Element, Isa};
 
 /// Rows that go through a layer together: their widest states stay in the second-level cache, and the layer's weights are read
 /// once for all of them.
 const BLOCK_ROWS: usize = 72;
 /// The same where tiles are multiplied, faster than weights come from memory: more rows for each time that they are read.
 const BLOCK_ROWS_OF_TILES: usize = 192;
+
+/// So many rows take no longer than their weights take to come: all cores share each product's columns.
+const SHARED_ROWS: usize = 16;
 
 /// One appeal as tokens.
 #[derive(Debug, Clone, Copy)]
@@ -167,7 +171,7 @@ impl Encoder {
         let parallel = cores == Cores::All && rayon::current_num_threads() > 1;
         let rows = match parallel && rayon::current_thread_index().is_none() {
             // One entry into the pool for the whole batch: each costs a wake-up.
-            true => rayon::scope(|_| self.run(looks, &mut workspace, true)),
+            true => awake(|| self.run(looks, &mut workspace, true)),
             false => self.run(looks, &mut workspace, parallel),
         };
         if let Ok(mut idle) = self.workspaces.lock() {
@@ -217,19 +221,25 @@ impl Encoder {
     fn run(&self, looks: &[Look], workspace: &mut Workspace, parallel: bool) -> HeadRows {
         self.layers(workspace, parallel, |_| {});
         let hidden = self.hidden;
-        let Workspace { x, offsets, hidden_ranges, first_look, last, context, block, .. } = workspace;
+        let Workspace { x, offsets, hidden_ranges, first_look, last, context, block, shares, .. } = workspace;
         let context = context.resize_words(looks.len() * hidden);
-        self.last.run(LastInput { states: x.floats(), offsets, hidden: hidden_ranges, first_look }, last, context);
+        // From here on there are few rows, if there are not many texts.
+        let cores = if parallel && looks.len() <= SHARED_ROWS { rayon::current_num_threads() } else { 1 };
+        if shares.len() < cores {
+            shares.resize_with(cores, Aligned::default);
+        }
+        let (shares, block) = (&mut shares[..cores], &mut block[0]);
+        let input = LastInput { states: x.floats(), offsets, hidden: hidden_ranges, first_look };
+        self.last.run(input, last, shares, context);
         // What the answer is made of is the only memory that is asked for anew.
         let mut cls = vec![0f32; looks.len() * hidden];
         for (row, look) in cls.chunks_exact_mut(hidden).zip(looks) {
             row.copy_from_slice(&x.floats()[offsets[look.sequence] * hidden..][..hidden]);
         }
-        let block = &mut block[0];
         for (rows, context) in cls.chunks_mut(BLOCK_ROWS * hidden).zip(context.chunks(BLOCK_ROWS * hidden)) {
-            self.last_forward.run(Source::Rows(context), rows, block);
+            self.last_forward.run(Source::Rows(context), rows, block, shares);
         }
-        self.heads.run(cls, block)
+        self.heads.run(cls, block, shares)
     }
 
     /// All layers but the last: `workspace.x` from embeddings to the last layer's input.
@@ -310,19 +320,11 @@ impl Encoder {
             x.floats_mut().chunks_mut(rows * hidden).zip(qkv.words_mut().chunks_mut(words)).zip(block.iter_mut()).enumerate();
         each(parallel, tasks, |(at, ((x, qkv), block))| {
             let source = Source::Heads { context, tokens, size, first: at * rows };
-            self.layers[index].forward.run(source, x, block);
+            self.layers[index].forward.run(source, x, block, &mut []);
             if let Some(layer) = next {
                 layer.project(x, element, qkv, block);
             }
         });
-    }
-}
-
-/// Runs `work` on each task, on all cores or on this one.
-fn each<T: Send>(parallel: bool, tasks: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync + Send) {
-    match parallel {
-        true => tasks.par_bridge().for_each(work),
-        false => tasks.for_each(work),
     }
 }
 

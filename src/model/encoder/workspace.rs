@@ -29,6 +29,8 @@ pub(super) struct Workspace {
     pub(super) attention: Vec<AttentionScratch>,
     pub(super) block: Vec<BlockScratch>,
     pub(super) last: LastScratch,
+    /// One for each core, while they share the columns of a product.
+    pub(super) shares: Vec<Aligned>,
 }
 
 impl Workspace {

@@ -1,0 +1,119 @@
+//! All cores at work on one batch. A short one is a row of steps of a few dozen microseconds each, and between two of them a thread of
+//! rayon's falls asleep and has to be woken: a good part of the whole time. So the pool is kept awake while a batch runs.
+//!
+//! Who keeps awake waits for the end of the batch, so it must never stand in the way of that end. Two rules see to it: nothing that
+//! [`each`] gives away waits for anything itself, and a thread that is in charge of a batch keeps awake for no other, so that two
+//! batches never wait for each other.
+
+use std::cell::Cell;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rayon::Yield;
+
+thread_local! {
+    /// Whether this thread is in charge of a batch.
+    static IN_CHARGE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` in the pool, whose other threads look for its steps and do not fall asleep until it is over.
+pub(super) fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let over = &AtomicBool::new(false);
+    rayon::scope(|scope| {
+        for _ in 1..rayon::current_num_threads() {
+            scope.spawn(|_| {
+                while !over.load(Relaxed) && !IN_CHARGE.get() {
+                    if rayon::yield_now() != Some(Yield::Executed) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+        }
+        let _charge = Charge::of(over);
+        work()
+    })
+}
+
+/// Held while a batch runs; dropped even if it panics.
+struct Charge<'a>(&'a AtomicBool);
+
+impl<'a> Charge<'a> {
+    fn of(over: &'a AtomicBool) -> Self {
+        IN_CHARGE.set(true);
+        Self(over)
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        IN_CHARGE.set(false);
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Runs `work` on each task, on all cores or on this one.
+pub(super) fn each<T: Send>(parallel: bool, tasks: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) + Sync) {
+    if !parallel {
+        return tasks.for_each(work);
+    }
+    let helpers = tasks.len().min(rayon::current_num_threads()).saturating_sub(1);
+    let tasks = Mutex::new(tasks);
+    // A lock is poisoned by the iterator's panic alone, which ends all of this.
+    let next = || tasks.lock().ok().and_then(|mut tasks| tasks.next());
+    let help = || {
+        while let Some(task) = next() {
+            work(task);
+        }
+    };
+    rayon::scope(|scope| {
+        for _ in 0..helpers {
+            scope.spawn(|_| help());
+        }
+        help();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn every_task_is_done_once_however_many_batches_run_at_the_same_time() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("a pool");
+        thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    for round in 0..300 {
+                        let mut done = vec![0u8; round % 9];
+                        pool.install(|| {
+                            awake(|| (0..5).for_each(|_| each(true, done.iter_mut(), |done| *done += 1)));
+                        });
+                        assert_eq!(done, vec![5; round % 9]);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_batch_that_panics_lets_the_threads_go() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
+        for fails in [true, false] {
+            let done = AtomicUsize::new(0);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                pool.install(|| {
+                    awake(|| {
+                        each(true, 0..8, |task| {
+                            assert!(!fails || task != 3, "planned");
+                            done.fetch_add(1, Relaxed);
+                        });
+                    });
+                });
+            }));
+            assert_eq!((outcome.is_err(), done.load(Relaxed) == 8), (fails, !fails));
+        }
+    }
+}
