@@ -16,7 +16,8 @@ impl Router {
             let sequences: Vec<Sequence<'_>> =
                 pass.iter().map(|encoding| Sequence { ids: &encoding.ids, type_ids: &encoding.type_ids }).collect();
             let looks: Vec<Look> = (0..pass.len()).map(|sequence| Look { sequence, hidden: 0..0 }).collect();
-            let output = self.encoder.forward(&sequences, &looks, Cores::All);
+            // Appeals may be routed meanwhile.
+            let output = self.encoder.forward(&sequences, &looks, Cores::Free);
             let output = output.map_err(|error| RouteError::Model(error.to_string()))?;
             embeddings.extend(output.embeddings.chunks_exact(self.info.embedding_size).map(<[f32]>::to_vec));
         }

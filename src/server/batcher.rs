@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::Route;
 use super::config::ServiceConfig;
 use super::metrics::Metrics;
-use super::queue::{Answer, Job, Queue};
+use super::queue::{Answer, Batch, Job, Queue};
 use super::status::ServiceError;
 use crate::model::Cores;
 use crate::routing::{Decision, PreparedAppeal, RouteError};
@@ -33,21 +33,19 @@ impl Batcher {
         config: &ServiceConfig,
     ) -> std::io::Result<Self> {
         let (alive, running) = mpsc::channel(1);
-        let busy = Arc::new(AtomicUsize::new(0));
         let workers = config.model_workers;
         for number in 0..config.model_workers {
             let (router, queue, metrics) = (Arc::clone(router), Arc::clone(queue), Arc::clone(metrics));
             let (max_tokens, max_delay) = (config.max_batch_tokens, config.max_queue_delay);
-            let (alive, busy) = (alive.clone(), Arc::clone(&busy));
+            let alive = alive.clone();
             let work = move || {
                 let _alive = alive;
-                while let Some(batch) = queue.take(max_tokens, max_delay) {
+                while let Some(Batch { jobs, cores }) = queue.take(max_tokens, max_delay) {
                     // One batch alone gets all cores: the soonest answer. Where more waits, or another thread is at work, each
                     // thread keeps to its own core: no time is lost in waiting for each other.
-                    let alone = busy.fetch_add(1, Relaxed) == 0 && queue.is_empty();
-                    let cores = if workers == 1 || alone { Cores::All } else { Cores::One };
-                    run(router.as_ref(), &metrics, batch, cores);
-                    busy.fetch_sub(1, Relaxed);
+                    let cores = if workers == 1 { Cores::All } else { cores };
+                    run(router.as_ref(), &metrics, jobs, cores);
+                    queue.ran();
                 }
             };
             thread::Builder::new().name(format!("paidan-model-{number}")).spawn(work)?;

@@ -122,7 +122,9 @@ fn one_core_and_all_and_any_company_give_the_same_bits() -> Result<()> {
     for (encoder, _) in bench.encoders() {
         let sequences = bench.sequences();
         let together = encoder.forward(&sequences, &bench.looks, Cores::All).expect("rows");
-        assert_eq!(encoder.forward(&sequences, &bench.looks, Cores::One).expect("rows"), together);
+        for cores in [Cores::One, Cores::Free] {
+            assert_eq!(encoder.forward(&sequences, &bench.looks, cores).expect("rows"), together, "{cores:?}");
+        }
         let width = together.department_logits.len() / bench.looks.len();
         for (row, look) in bench.looks.iter().enumerate() {
             // Alone there is one row behind the layers, whose products all cores share.

@@ -64,7 +64,9 @@ pub struct Sequence<'a> {
 pub enum Cores {
     /// The caller's own: most batches an hour, if there are as many callers as cores.
     One,
-    /// All of them: the soonest answer to one batch.
+    /// Those that nobody else uses, if they wake up in time.
+    Free,
+    /// All of them, which do nothing else: the soonest answer to one batch.
     All,
 }
 
@@ -168,11 +170,13 @@ impl Encoder {
         self.check(sequences, looks)?;
         let mut workspace = self.workspaces.lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
         workspace.lay_out(sequences, looks);
-        let parallel = cores == Cores::All && rayon::current_num_threads() > 1;
-        let rows = match parallel && rayon::current_thread_index().is_none() {
+        let parallel = cores != Cores::One && rayon::current_num_threads() > 1;
+        let outside = rayon::current_thread_index().is_none();
+        let rows = match cores {
             // One entry into the pool for the whole batch: each costs a wake-up.
-            true => awake(|| self.run(looks, &mut workspace, true)),
-            false => self.run(looks, &mut workspace, parallel),
+            Cores::All if parallel && outside => awake(|| self.run(looks, &mut workspace, true)),
+            Cores::Free if parallel && outside => rayon::scope(|_| self.run(looks, &mut workspace, true)),
+            _ => self.run(looks, &mut workspace, parallel),
         };
         if let Ok(mut idle) = self.workspaces.lock() {
             idle.push(workspace);
