@@ -11,16 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rayon::Yield;
 
+/// No more are kept awake, and share a product's columns: each has to look for work where all the others look, and of a short text
+/// there is little for so many. Not measured: where this was written there were two.
+const MOST: usize = 8;
+
 thread_local! {
     /// Whether this thread is in charge of a batch.
     static IN_CHARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` in the pool, whose other threads look for its steps and do not fall asleep until it is over.
+/// Runs `work` in the pool, whose other threads (up to [`MOST`]) look for its steps and do not fall asleep until it is over.
 pub(super) fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let over = &AtomicBool::new(false);
     rayon::scope(|scope| {
-        for _ in 1..rayon::current_num_threads() {
+        for _ in 1..sharing() {
             scope.spawn(|_| {
                 while !over.load(Relaxed) && !IN_CHARGE.get() {
                     if rayon::yield_now() != Some(Yield::Executed) {
@@ -32,6 +36,11 @@ pub(super) fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         let _charge = Charge::of(over);
         work()
     })
+}
+
+/// How many cores can be counted on while a batch runs on all of them.
+pub(super) fn sharing() -> usize {
+    rayon::current_num_threads().min(MOST)
 }
 
 /// Held while a batch runs; dropped even if it panics.

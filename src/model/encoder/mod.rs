@@ -29,7 +29,7 @@ use candle_core::Tensor;
 pub use precision::{Precision, PrecisionError, PrecisionSetting, Setting};
 
 use self::attention::Qkv;
-use self::cores::{awake, each};
+use self::cores::{awake, each, sharing};
 use self::heads::Heads;
 use self::last::{LastAttention, LastInput};
 use self::layer::{FeedForward, Layer, Source};
@@ -228,7 +228,7 @@ impl Encoder {
         let Workspace { x, offsets, hidden_ranges, first_look, last, context, block, shares, .. } = workspace;
         let context = context.resize_words(looks.len() * hidden);
         // From here on there are few rows, if there are not many texts.
-        let cores = if parallel && looks.len() <= SHARED_ROWS { rayon::current_num_threads() } else { 1 };
+        let cores = if parallel && looks.len() <= SHARED_ROWS { sharing() } else { 1 };
         if shares.len() < cores {
             shares.resize_with(cores, Aligned::default);
         }
