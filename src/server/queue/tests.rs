@@ -116,15 +116,19 @@ fn a_batch_has_all_cores_if_nobody_else_is_here_and_those_that_are_free_if_someb
     assert_eq!(cores(), Cores::One, "the first is running");
     queue.ran();
     queue.ran();
+    assert!(queue.lock().met.is_some(), "the second met the first");
     met(Instant::now().checked_sub(COMPANY));
     submit(queue.reserve().expect("room"));
     assert_eq!(cores(), Cores::All, "they have left");
     queue.ran();
+    met(None);
     for _ in 0..2 {
         submit(queue.reserve().expect("room"));
     }
     assert_eq!(cores(), Cores::One, "the second waits");
     queue.ran();
+    assert!(queue.lock().met.is_some(), "it met the first");
+    // However long the test takes.
     met(Some(Instant::now() + HOUR));
     assert_eq!(cores(), Cores::Free, "it came while the first waited");
     queue.ran();
